@@ -1,0 +1,81 @@
+# Landline. `make` lists what there is to do; nothing but python3 (3.11 or newer) is needed to begin,
+# and node for the tests. What is installed goes into .venv and node_modules here, and from Debian's
+# packages only what tools/debian-packages.txt lists and the machine lacks.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# Knobs: `make demo PORT=8080`, `make test ARGS="-k cursor -x"`, `make test PYTHON=python3.13`.
+PORT ?= 5000
+ARGS ?=
+export PYTHON ?= python3
+
+BIN := .venv/bin
+# Stamps: a step is done again when what it was made from has changed.
+RUN := .venv/.stamp-run
+DEV := .venv/.stamp-dev
+NODE := node_modules/.stamp
+CODE := $(wildcard src tests tools examples bench)
+
+.PHONY: help demo lesson test check bench format constraints debian clean
+
+help:  ## list these targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: $(RUN)  ## serve the board: this machine's vitals and notes, live, on PORT (5000)
+	@tools/serve.sh board "$(PORT)"
+
+lesson: $(RUN)  ## serve the lesson: the ten-line app that Landline grew from, on PORT (5000)
+	@tools/serve.sh lesson "$(PORT)"
+
+test: $(DEV) $(NODE) debian  ## run every test, Python's (ARGS= goes to pytest) and the browser client's
+	@echo "landline: pytest $(ARGS)"
+	@$(BIN)/python -m pytest $(ARGS)
+	@echo "landline: npm test"
+	@npm test --silent
+
+check: $(DEV) $(NODE)  ## lint, formats, types, the built bundle and the docs
+	@echo "landline: ruff"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "landline: not formatted as it should be; run 'make format'" >&2; exit 1; }
+	@echo "landline: mypy"
+	@$(BIN)/mypy --no-error-summary $(CODE)
+	@echo "landline: pyright"
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 npx --no-install pyright --warnings
+	@echo "landline: npm run check"
+	@npm run --silent check
+	@echo "landline: docs"
+	@$(BIN)/python tools/check_docs.py
+	@echo "landline: all checks passed"
+
+bench: $(DEV)  ## measure: every number in the docs comes from here
+	@$(BIN)/python -m bench $(ARGS)
+
+format: $(DEV)  ## put the Python code into its format and repair what ruff can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+constraints:  ## write constraints.txt anew: the newest versions that fit pyproject.toml
+	@tools/constraints.sh
+
+debian:  ## install what the tests need from Debian's packages, where it is missing
+	@tools/debian.sh
+
+clean:  ## remove what was installed and built here; logs of the examples stay
+	@rm -rf .venv node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/results
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN): pyproject.toml constraints.txt tools/venv.sh
+	@tools/venv.sh
+	@touch $@
+
+$(DEV): pyproject.toml constraints.txt tools/venv.sh
+	@tools/venv.sh dev
+	@touch $(RUN) $@
+
+$(NODE): package.json package-lock.json tools/node.sh
+	@tools/node.sh
+	@touch $@

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Install what tools/debian-packages.txt lists and this machine lacks.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tools/lib.sh
+
+missing=()
+while read -r package proof; do
+    case "$package" in '' | '#'*) continue ;; esac
+    case "$proof" in
+        /*) [ -e "$proof" ] || missing+=("$package") ;;
+        *) command -v "$proof" >/dev/null || missing+=("$package") ;;
+    esac
+done <tools/debian-packages.txt
+
+[ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
