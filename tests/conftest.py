@@ -1,0 +1,136 @@
+"""What every test gets: a leak check, tools that may be absent, a browser."""
+
+import gc
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+
+from tests.processes import until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+LEAK_PATIENCE = 5.0
+"""Seconds that threads and sockets get to go away after a test. One that needs them all is a leak."""
+
+CI = bool(os.environ.get("CI"))
+
+# A slow machine is no failure, and a failing example must be repeatable from its report alone.
+hypothesis.settings.register_profile("landline", deadline=None, print_blob=True, derandomize=CI)
+hypothesis.settings.load_profile("landline")
+
+
+class _LostTasks(logging.Handler):
+    """Collect what asyncio says, through its logger alone, of tasks and callbacks that were lost."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+def _threads() -> set[threading.Thread]:
+    """Return the threads that must not outlive a test: all that keep a process alive, and all of ours."""
+    return {
+        thread for thread in threading.enumerate() if not thread.daemon or thread.name.startswith("landline")
+    }
+
+
+def _sockets() -> set[str]:
+    """Return this process's open sockets by inode. Empty where there is no /proc."""
+    found = set()
+    for entry in Path("/proc/self/fd").glob("*"):
+        try:
+            target = os.readlink(entry)
+        except OSError:
+            continue  # the descriptor of the listing itself, or one closed meanwhile
+        if target.startswith("socket:"):
+            found.add(target)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def leak_check() -> Iterator[None]:
+    """Fail a test that leaves a thread or a socket behind, or loses an asyncio task."""
+    threads, sockets = _threads(), _sockets()
+    lost = _LostTasks()
+    logging.getLogger("asyncio").addHandler(lost)
+    try:
+        yield
+    finally:
+        logging.getLogger("asyncio").removeHandler(lost)
+
+    for thread in _threads() - threads:
+        thread.join(LEAK_PATIENCE)
+    left: list[str] = [f"thread {thread.name!r}" for thread in _threads() - threads]
+    if _sockets() - sockets:
+        gc.collect()  # what only a reference cycle keeps open is reported as a ResourceWarning, not here
+        try:
+            until(lambda: not _sockets() - sockets, LEAK_PATIENCE, "closed sockets")
+        except TimeoutError:
+            left += sorted(_sockets() - sockets)
+    left += [f"asyncio: {words}" for words in lost.said]
+    assert not left, f"the test left behind: {', '.join(left)}"
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str], str]:
+    """Return a function that finds a program: skips the test at home where it is absent, fails it in CI."""
+
+    def find(tool: str) -> str:
+        # Debian keeps servers where an ordinary user's PATH does not look.
+        path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+        found = shutil.which(tool, path=path)
+        if found is None:
+            absent = pytest.fail if CI else pytest.skip
+            absent(f"{tool} is not installed here; 'make debian' installs what the tests need")
+        return found
+
+    return find
+
+
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",  # its sandbox refuses to start as root, and in most containers
+    "--disable-gpu",
+    "--disable-dev-shm-usage",  # /dev/shm is 64 MB in a container
+    "--disable-quic",
+    "--no-first-run",
+    # It would look for updates and more, which a machine without a network answers with delays.
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+# Not the session's: playwright's loop runs in this thread as long as it is open, and no other test could
+# run a loop of its own.
+@pytest.fixture(scope="module")
+def browser(require: Callable[[str], str]) -> "Iterator[Browser]":
+    """Return Debian's Chromium, driven by Playwright, for the tests of one file."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = require("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: "Browser") -> "Iterator[Page]":
+    """Return an empty page with a profile of its own; an uncaught error in it fails the test."""
+    errors: list[str] = []
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(error.stack or error.message))
+        yield page
+    assert not errors, "uncaught in the page:\n" + "\n".join(errors)

@@ -1,0 +1,198 @@
+"""The project's own rules, held by a machine: layers, sizes, names, one version, what a wheel holds."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "flask_landline"
+
+CORE = sorted(
+    [
+        *(PACKAGE / "protocol").rglob("*.py"),
+        *(PACKAGE / name for name in ("cursor.py", "event.py", "window.py")),
+    ]
+)
+"""The modules that do no I/O."""
+
+FORBIDDEN = frozenset({"socket", "asyncio", "threading", "flask"})
+"""What the core may not import, directly or through another module of the package."""
+
+MOST_LINES = 500
+MOST_NAMES = 12
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT / "src").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def module_path(name: str) -> Path | None:
+    base = ROOT / "src" / Path(*name.split("."))
+    return next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
+
+
+def at_run_time(tree: ast.AST) -> Iterator[ast.AST]:
+    """Walk a module without what stands under `if TYPE_CHECKING:`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            for other in node.orelse:
+                yield other
+                yield from at_run_time(other)
+            continue
+        yield node
+        yield from at_run_time(node)
+
+
+def imports(path: Path) -> set[str]:
+    """Return the full names of the modules that a file imports when it runs."""
+    package = module_name(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    found = set()
+    for node in at_run_time(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            # `from .logs import base` names a module, `from .errors import Refusal` does not.
+            inside = {
+                f"{source}.{alias.name}" for alias in node.names if module_path(f"{source}.{alias.name}")
+            }
+            found |= inside or {source}
+    return found
+
+
+def forbidden_ways(path: Path, way: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield each chain of imports that leads from a module to something forbidden."""
+    way = (*way, module_name(path))
+    for name in sorted(imports(path)):
+        if name.split(".")[0] in FORBIDDEN:
+            yield " → ".join([*way, name])
+        inside = module_path(name)
+        # The package's face imports Flask, and is loaded before any of its modules: that is not their doing.
+        if inside and name.startswith("flask_landline.") and name not in way:
+            yield from forbidden_ways(inside, way)
+
+
+@pytest.mark.parametrize("path", CORE, ids=module_name)
+def test_core_imports_no_io(path: Path) -> None:
+    assert list(forbidden_ways(path)) == []
+
+
+@pytest.mark.parametrize("path", CORE, ids=module_name)
+def test_core_loads_without_flask_and_asyncio(path: Path) -> None:
+    """Load the module alone, under an empty stand-in for the package, and look what came along.
+
+    `socket` and `threading` are not looked for here: parts of the standard library bring them along.
+    """
+    script = (
+        "import sys, types, importlib\n"
+        "package = types.ModuleType('flask_landline'); package.__path__ = [sys.argv[1]]\n"
+        "sys.modules['flask_landline'] = package\n"
+        "importlib.import_module(sys.argv[2])\n"
+        "print(*sorted({'flask', 'asyncio'} & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", script, str(PACKAGE), module_name(path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout.strip()) == (0, ""), result.stderr
+
+
+def sources() -> list[Path]:
+    found = [
+        path
+        for folder in ("src", "js", "tests", "tools", "examples", "bench")
+        for pattern in ("*.py", "*.js", "*.sh")
+        for path in (ROOT / folder).rglob(pattern)
+    ]
+    return sorted(path for path in found if not {"static", "node_modules"} & set(path.parts))
+
+
+def test_files_are_short() -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in sources()}
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_face_has_at_most_a_dozen_names() -> None:
+    import flask_landline
+
+    assert len(flask_landline.__all__) <= MOST_NAMES
+    assert [name for name in flask_landline.__all__ if not hasattr(flask_landline, name)] == []
+    assert sorted(set(flask_landline.__all__)) == sorted(flask_landline.__all__)
+
+
+def project() -> dict[str, object]:
+    table: dict[str, object] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return table
+
+
+def test_version_stands_in_one_place() -> None:
+    version = project()["version"]
+    assert metadata.version("Flask-Landline") == version, (
+        "installed before the version changed: run make again"
+    )
+    elsewhere = [
+        str(path.relative_to(ROOT))
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"__version__\s*=\s*[\"']", path.read_text())
+    ]
+    assert elsewhere == []
+    package_json = ROOT / "package.json"
+    if package_json.is_file():
+        assert json.loads(package_json.read_text()).get("version", version) == version
+
+
+def test_package_imports_only_what_it_declares() -> None:
+    """Every import that runs when the package is loaded is the standard library's, Flask's or declared."""
+    declared = {
+        re.split(r"[^A-Za-z0-9._-]", line)[0].lower()
+        for line in metadata.requires("Flask-Landline") or []
+        if "extra ==" not in line
+    }
+    allowed = {
+        *sys.stdlib_module_names,
+        *declared,
+        "flask_landline",
+        "werkzeug",
+        "jinja2",
+        "click",
+        "itsdangerous",
+    }
+    foreign = {}
+    for path in PACKAGE.rglob("*.py"):
+        top = {
+            name.split(".")[0]
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or "flask_landline"]
+            )
+            if not (isinstance(node, ast.ImportFrom) and node.level)
+        }
+        if top - allowed:
+            foreign[module_name(path)] = sorted(top - allowed)
+    assert foreign == {}
+
+
+def test_wheel_holds_the_client_and_the_types(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    wanted = {"py.typed", "static/landline.js", "static/landline.d.ts", "__init__.py"}
+    assert {name for name in wanted if f"flask_landline/{name}" not in names} == set()
+    assert not [name for name in names if name.endswith((".db", ".pyc"))]
