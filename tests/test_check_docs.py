@@ -10,7 +10,8 @@ SOUND = """
 # The title
 
 `make demo`, then `make test`. See [the keys](docs/reference/config.md#landline_prefix),
-[below](#how-its-done--with-care), [elsewhere](https://example.org/none), [there](#there) and `[code](is/no/link)`.
+[below](#how-its-done--with-care), [elsewhere](https://example.org/none), [there](#there)
+and `[code](is/no/link)`.
 
 ## How it's *done* & with `care`
 
