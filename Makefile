@@ -8,8 +8,9 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-# Knobs: `make demo PORT=8080`, `make test ARGS="-k cursor -x"`, `make test PYTHON=python3.13`.
+# Knobs: `make demo PORT=8080 HOST=0.0.0.0`, `make test ARGS="-k cursor -x"`, `make test PYTHON=python3.13`.
 PORT ?= 5000
+HOST ?= 127.0.0.1
 ARGS ?=
 export PYTHON ?= python3
 
@@ -26,10 +27,10 @@ help:  ## list these targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(RUN)  ## serve the board: this machine's vitals and notes, live, on PORT (5000)
-	@tools/serve.sh board "$(PORT)"
+	@tools/serve.sh board "$(HOST)" "$(PORT)"
 
 lesson: $(RUN)  ## serve the lesson: the ten-line app that Landline grew from, on PORT (5000)
-	@tools/serve.sh lesson "$(PORT)"
+	@tools/serve.sh lesson "$(HOST)" "$(PORT)"
 
 test: $(DEV) $(NODE) debian  ## run every test, Python's (ARGS= goes to pytest) and the browser client's
 	@echo "landline: pytest $(ARGS)"
