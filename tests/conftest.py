@@ -40,9 +40,7 @@ class _LostTasks(logging.Handler):
 
 def _threads() -> set[threading.Thread]:
     """Return the threads that must not outlive a test: all that keep a process alive, and all of ours."""
-    return {
-        thread for thread in threading.enumerate() if not thread.daemon or thread.name.startswith("landline")
-    }
+    return {thread for thread in threading.enumerate() if not thread.daemon or thread.name.startswith("landline")}
 
 
 def _sockets() -> set[str]:

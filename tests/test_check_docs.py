@@ -62,9 +62,7 @@ def test_fault_is_named(root: Path, text: str, fault: str) -> None:
 
 
 def test_key_that_the_reference_leaves_out_is_named(root: Path) -> None:
-    (root / "src/flask_landline/config.py").write_text(
-        "class Config:\n    prefix: str\n    max_event: int = 1\n"
-    )
+    (root / "src/flask_landline/config.py").write_text("class Config:\n    prefix: str\n    max_event: int = 1\n")
     (found,) = check_docs.faults()
     assert "LANDLINE_MAX_EVENT is missing" in found
 

@@ -57,9 +57,7 @@ def test_leak_check_names_what_was_left(tmp_path: Path) -> None:
 
 def test_process_serves_and_leaves_no_child() -> None:
     port = free_port()
-    with Process(
-        [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"], port=port
-    ) as server:
+    with Process([sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"], port=port) as server:
         pid = server.pid
         assert server.url == f"http://127.0.0.1:{port}"
         assert not server.ended()

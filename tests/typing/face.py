@@ -7,7 +7,7 @@ from flask import Flask, render_template
 from flask_landline import Event, Landline, LandlineError, LogError, Refusal, UsageError
 
 app = Flask(__name__)
-app.config.update(LANDLINE_LOG="memory:", LANDLINE_INTERVAL=1.5)
+app.config["LANDLINE_LOG"] = "memory:"
 
 live = Landline(app)
 later = Landline()
