@@ -1,0 +1,185 @@
+"""Channels: declared by rule, like routes, and found by name.
+
+A rule is a Werkzeug routing rule without its leading slash, so `room/<int:room_id>` knows the converters
+that a Flask route knows. A name belongs to a rule only if the rule builds that very name again: `room/7` is a
+channel and `room/007` is not.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import unquote
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BuildError, Map, Rule
+
+from .errors import UsageError
+from .event import Event
+from .logs.base import Retention
+from .source import SourceFunction
+
+if TYPE_CHECKING:
+    from .extension import Landline
+
+MAX_NAME = 200
+"""Characters in a channel's name: a hundred of them still fit into the URLs that servers take."""
+RESERVED = "landline"
+"""The wire's own event name in SSE (WIRE §5)."""
+_RESOLVED = 4096
+"""Resolved names remembered: polls ask for the same few again and again."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Channel:
+    """A named feed, or a family of them, declared with `Landline.channel`."""
+
+    def __init__(self, landline: Landline, rule: str, retention: Retention) -> None:
+        self.rule = rule
+        """The rule as declared, such as `room/<int:room_id>`."""
+        self.retention = retention
+        """How much is kept at least."""
+        self.snapshot_function: Callable[..., Any] | None = None
+        self.source_function: SourceFunction | None = None
+        self._landline = landline
+
+    def __repr__(self) -> str:
+        return f"<Channel {self.rule!r}>"
+
+    def publish(self, data: Any, **parts: Any) -> Event:
+        """Publish a value to this channel.
+
+        Args:
+            data: anything `app.json` can serialise.
+            parts: the variable parts of the rule, such as `room_id=3`.
+
+        Returns:
+            The event, stored durably.
+
+        Raises:
+            UsageError: the value cannot be published, or the parts do not fit the rule.
+            LogError: the log could not be written; nothing was published.
+        """
+        return self._landline.publish(self._landline.channels.build(self, parts), data)
+
+    def snapshot(self, function: F) -> F:
+        """Decorate the function that tells the whole state, for newcomers and after a reset (WIRE §8).
+
+        It is called with the rule's parts in a request context, and returns what `publish` takes. An event may
+        be both in the snapshot and after it: apply events idempotently.
+        """
+        self.snapshot_function = function
+        return function
+
+    def source(self, every: float, *, only_changes: bool = False) -> Callable[[F], F]:
+        """Decorate a function that is asked for something new, once for all clients of all processes.
+
+        It is called with the rule's parts in an app context, only while somebody reads the channel, and at
+        most once per `every`. What it returns is published; None is nothing new. An exception is logged,
+        does not reach readers, and makes the next call later.
+
+        Args:
+            every: seconds between two calls, at least.
+            only_changes: whether a value equal to the newest event's is nothing new either.
+
+        Raises:
+            UsageError: `every` is not a positive number.
+        """
+        if isinstance(every, bool) or not isinstance(every, (int, float)) or not 0 < every < float("inf"):
+            raise UsageError(f"source(every={every!r}): give a positive number of seconds, like every=2.0.")
+
+        def decorate(function: F) -> F:
+            self.source_function = SourceFunction(function, float(every), only_changes)
+            return function
+
+        return decorate
+
+
+class Resolved(NamedTuple):
+    """A channel's concrete name, with its rule."""
+
+    name: str
+    channel: Channel
+    parts: Mapping[str, Any]
+
+
+class Channels:
+    """The channels an app has declared."""
+
+    def __init__(self) -> None:
+        self._map = Map(merge_slashes=False, strict_slashes=False, redirect_defaults=False)
+        self._urls = self._map.bind("")
+        self._declared: dict[str, Channel] = {}
+        self.resolve = functools.lru_cache(_RESOLVED)(self._resolve)
+
+    def __iter__(self) -> Any:
+        return iter(self._declared.values())
+
+    def declare(self, channel: Channel) -> None:
+        """Add a channel.
+
+        Raises:
+            UsageError: the rule is malformed, reserved, or declared already.
+        """
+        rule = channel.rule
+        if not isinstance(rule, str) or not rule or rule.startswith("/") or rule.endswith("/"):
+            raise UsageError(
+                f"channel({rule!r}): a rule is a name like 'orders' or 'room/<int:room_id>', no slash at its ends."
+            )
+        if rule == RESERVED:
+            raise UsageError(f"channel({rule!r}): that name is the wire's own. Choose another.")
+        if rule in self._declared:
+            raise UsageError(f"channel({rule!r}) is declared already. Keep what the first call returned and use that.")
+        try:
+            self._map.add(Rule("/" + rule, endpoint=channel))
+            self._map.update()
+        except (ValueError, LookupError) as error:
+            raise UsageError(f"channel({rule!r}): not a rule that Werkzeug's routing understands: {error}.") from error
+        self._declared[rule] = channel
+        self.resolve.cache_clear()
+
+    def build(self, channel: Channel, parts: Mapping[str, Any]) -> str:
+        """Return the name that a channel has with these parts.
+
+        Raises:
+            UsageError: a part is missing, unknown, or not of its converter's kind.
+        """
+        try:
+            name = unquote(self._urls.build(channel, dict(parts), append_unknown=False))[1:]
+        except (BuildError, ValueError, TypeError):
+            name = ""
+        resolved = self.resolve(name)
+        if resolved is None or resolved.channel is not channel or resolved.parts.keys() != parts.keys():
+            given = ", ".join(f"{key}={value!r}" for key, value in parts.items()) or "no parts"
+            raise UsageError(
+                f"Channel {channel.rule!r} cannot be named with {given}. Give exactly its parts, of their kinds."
+            )
+        return name
+
+    def require(self, name: str) -> Resolved:
+        """Return a declared channel.
+
+        Raises:
+            UsageError: there is none; the message names the nearest.
+        """
+        resolved = self.resolve(name) if isinstance(name, str) else None
+        if resolved is None:
+            near = difflib.get_close_matches(str(name), self._declared, 1, 0.5)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
+            raise UsageError(f"No channel {name!r} is declared. {hint}Declare it with live.channel({name!r}).")
+        return resolved
+
+    def _resolve(self, name: str) -> Resolved | None:
+        """Find the channel of a name, None if no rule builds exactly this name."""
+        # isprintable: a line break in a name could end a line of a log or of an event stream.
+        if not name or len(name) > MAX_NAME or name == RESERVED or not name.isprintable():
+            return None
+        try:
+            channel, parts = self._urls.match("/" + name)
+            built = unquote(self._urls.build(channel, parts))
+        except (HTTPException, BuildError, ValueError):
+            return None
+        return Resolved(name, channel, parts) if built == "/" + name else None

@@ -1,0 +1,92 @@
+"""All configuration keys, in one place: unit, default and reason of each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from .errors import UsageError
+from .logs.base import Log
+
+_KEY_PREFIX = "LANDLINE_"
+
+
+def _number(least: float, *, none: bool = False, whole: bool = False) -> dict[str, Any]:
+    return {"least": least, "none": none, "whole": whole}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The values of the `LANDLINE_*` keys of one app, read once, by `init_app`."""
+
+    prefix: str = "/landline"
+    """Path under which everything is served."""
+
+    log: str | Log = "sqlite:"
+    """Where events are stored, as a URL. The default is a file in the app's instance folder: durable, shared
+    by all processes of the machine, and nothing to install."""
+
+    synchronous: str = "FULL"
+    """SQLite's `PRAGMA synchronous`: FULL syncs at each publish; NORMAL may lose the last events in a power
+    cut, and publishes many times faster on slow disks."""
+
+    interval: float = field(default=2.0, metadata=_number(0.05))
+    """Seconds between short polls, told to clients as advice. Two seconds look live to a person and are one
+    request in two seconds to the server."""
+
+    hold: float = field(default=20.0, metadata=_number(0))
+    """Seconds a request may be held, at most. Below the 30 s after which common routers give up on a
+    silent request."""
+
+    held_threads: int = field(default=2, metadata=_number(0, whole=True))
+    """Threads of a process that may hold long polls, where nothing but the thread can hold one. Keep it below
+    the server's number of threads. 0: short polls only."""
+
+    max_event: int = field(default=64 * 1024, metadata=_number(1, whole=True))
+    """Bytes of JSON in one event, at most. Events are copied to every reader: publish an id and let the page
+    fetch what is large."""
+
+    window_events: int = field(default=4096, metadata=_number(1, whole=True))
+    """Newest events kept in a process's memory: readers at most that far behind never touch the log."""
+
+    window_bytes: int = field(default=16 * 1024 * 1024, metadata=_number(1, whole=True))
+    """Bytes of newest events kept in a process's memory, about."""
+
+    shared_cache: int | None = field(default=None, metadata=_number(1, none=True, whole=True))
+    """Seconds for which a shared cache may give one answer to equal polls of public channels; None: never."""
+
+    @classmethod
+    def read(cls, mapping: Mapping[str, Any]) -> Config:
+        """Read the keys from an app's config.
+
+        Raises:
+            UsageError: a key is unknown, or has a value it cannot have.
+        """
+        given = {key: value for key, value in mapping.items() if key.startswith(_KEY_PREFIX)}
+        known = {_KEY_PREFIX + item.name.upper(): item for item in fields(cls)}
+        for key, value in given.items():
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1)
+                hint = f"Did you mean {near[0]}?" if near else f"The keys are {', '.join(known)}."
+                raise UsageError(f"{key} is no configuration key of Landline. {hint}")
+            if known[key].metadata:
+                _check_number(key, value, **known[key].metadata)
+        config = cls(**{known[key].name: value for key, value in given.items()})
+        prefix = config.prefix
+        if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
+            raise UsageError(
+                f"LANDLINE_PREFIX is {prefix!r}; it must begin with a slash and not end with one, like '/landline'."
+            )
+        return config
+
+
+def _check_number(key: str, value: Any, *, least: float, none: bool, whole: bool) -> None:
+    if none and value is None:
+        return
+    kinds = int if whole else (int, float)
+    # `not >=` rather than `<`: NaN must not pass. A bool is an int to Python and a mistake here.
+    if isinstance(value, bool) or not isinstance(value, kinds) or not value >= least or value == float("inf"):
+        kind = "a whole number" if whole else "a number"
+        raise UsageError(f"{key} is {value!r}; it must be {kind} of at least {least:g}{' or None' if none else ''}.")

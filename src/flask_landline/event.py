@@ -1,0 +1,36 @@
+"""An event: one published thing, and its bytes on the wire (WIRE §3)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Event:
+    """One published thing, as the log took it."""
+
+    channel: str
+    """Name of the channel, exactly as declared."""
+    offset: int
+    """Position in the log, 1 and up, across all its channels. For a snapshot: the position it includes."""
+    at: float
+    """When the log took it, Unix seconds."""
+    payload: str
+    """The published value as JSON text on one line, encoded once, at publish."""
+    snapshot: bool = False
+    """Whether this stands for the channel's whole state instead of one thing (WIRE §8)."""
+
+    @property
+    def data(self) -> Any:
+        """The published value, decoded anew at each access."""
+        return json.loads(self.payload)
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The event as a JSON object: made once for all the readers of this process."""
+        head = f'{{"channel": {json.dumps(self.channel)}, "offset": {self.offset}, "at": {self.at!r}'
+        tail = ', "snapshot": true}' if self.snapshot else "}"
+        return f'{head}, "data": {self.payload}{tail}'.encode()

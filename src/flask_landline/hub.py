@@ -1,0 +1,173 @@
+"""The hub follows the log, once for everybody in this process, and wakes whoever waits.
+
+Two rules keep it honest:
+
+- A wake-up is only a hint. Who waits registers first, then reads, then waits, and reads again; an event
+  published between reading and waiting has then already set the waiter's hint (message_bus #59).
+- The log is the truth. Every read asks it for its end, and the follower asks every few seconds even when
+  nothing was hinted, so a lost hint costs seconds and not for ever (nchan #442).
+
+Who touches what: `_window` is touched under `_lock`, by any thread; `_wakes` and `_follower` under
+`_registry`, by any thread. The follower is a daemon thread that lives while somebody waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+
+from . import forks
+from .cursor import Cursor, Position, Word
+from .errors import LogError
+from .logs.base import Log
+from .reading import PAGE_EVENTS, Reading, Reset, compare, page
+from .window import Window
+
+CHECK_INTERVAL = 5.0
+"""Seconds after which the follower asks the log though nothing was hinted."""
+_CATCH_UP = 1000
+"""Events read from the log in one go."""
+
+logger = logging.getLogger("flask_landline")
+
+
+class Hub:
+    """Reads one log for all readers of one process.
+
+    Args:
+        log: the log.
+        window_events: events kept in memory at most.
+        window_bytes: bytes kept in memory at most, about.
+    """
+
+    def __init__(self, log: Log, *, window_events: int = 4096, window_bytes: int = 16 * 1024 * 1024) -> None:
+        self._log = log
+        self._window_events = window_events
+        self._window_bytes = window_bytes
+        self.after_fork()
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """Forget the parent's waiters and follower."""
+        self._lock = threading.Lock()
+        self._window: Window | None = None
+        self._registry = threading.Lock()
+        self._wakes: set[Callable[[], None]] = set()
+        self._follower: threading.Thread | None = None
+        self._closing = threading.Event()
+
+    def tail(self) -> Cursor:
+        """Return the position at the log's end, asking the log.
+
+        Raises:
+            LogError: the log cannot be read.
+        """
+        with self._lock:
+            window = self._refresh()
+            return Cursor(window.epoch, window.end)
+
+    def read(self, channels: Collection[str], position: Position, limit: int = PAGE_EVENTS) -> Reading:
+        """Return what `channels` have after `position`, oldest first, one page of it (WIRE §4, §7).
+
+        Raises:
+            LogError: the log cannot be read.
+        """
+        with self._lock:
+            window = self._refresh()
+            tail = Cursor(window.epoch, window.end)
+            if position is Word.NOW:
+                return Reading((), tail, tail)
+            after, reset = compare(position, tail, channels)
+            events = window.read(channels, after)
+        if events is not None:
+            here = position if isinstance(position, Cursor) and reset is None else tail
+            return page(events, here, tail, reset, limit)
+        events = self._log.read(after, limit + 1, channels)
+        # The floor is asked after reading: what was trimmed in between is noticed, at worst twice.
+        if reset is None and position is not Word.START:
+            floors = self._log.floor(channels)
+            trimmed = tuple(name for name in channels if floors.get(name, 0) > after)
+            reset = Reset(trimmed, "trimmed") if trimmed else None
+        if self._log.tail().epoch != tail.epoch:
+            return self.read(channels, position, limit)
+        return page(events, tail, tail, reset, limit)
+
+    @contextmanager
+    def listening(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Have `wake` called, from some thread, whenever there may be something new.
+
+        Register first, then read, then wait. `wake` must be quick and must not raise; it may be called
+        for nothing.
+        """
+        with self._registry:
+            self._wakes.add(wake)
+            if self._follower is None and not self._closing.is_set():
+                self._follower = threading.Thread(target=self._follow, name="landline-follower", daemon=True)
+                self._follower.start()
+        try:
+            yield
+        finally:
+            with self._registry:
+                self._wakes.discard(wake)
+                if not self._wakes:
+                    self._log.wake()
+
+    def close(self) -> None:
+        """Wake everybody and end the follower, for good; the log stays open."""
+        with self._registry:
+            self._closing.set()
+            follower = self._follower
+        self._wake_all()
+        while follower is not None and follower.is_alive():
+            # Again and again: the follower may have been just about to wait when the first wake came.
+            self._log.wake()
+            follower.join(0.05)
+
+    def _follow(self) -> None:
+        known: Cursor | None = None
+        failures = 0
+        while self._somebody_waits():
+            try:
+                if known is not None:
+                    self._log.wait(known, CHECK_INTERVAL)
+                tail = self.tail()
+            except LogError as error:
+                if not failures:
+                    logger.warning("Followers wait until the log can be read again. %s", error)
+                self._closing.wait(min(CHECK_INTERVAL, 0.1 * 2**failures))
+                failures, known = failures + 1, None
+            else:
+                if tail != known or failures:
+                    self._wake_all()
+                failures, known = 0, tail
+
+    def _somebody_waits(self) -> bool:
+        with self._registry:
+            if self._wakes and not self._closing.is_set():
+                return True
+            self._follower = None
+            return False
+
+    def _wake_all(self) -> None:
+        with self._registry:
+            for wake in self._wakes:
+                wake()
+
+    def _refresh(self) -> Window:
+        """Bring the window up to the log's end; the caller holds `_lock`."""
+        tail = self._log.tail()
+        window = self._window
+        if window is None or window.epoch != tail.epoch:
+            start = Cursor(tail.epoch, max(0, tail.offset - self._window_events))
+            window = Window(start, max_events=self._window_events, max_bytes=self._window_bytes)
+        while window.end < tail.offset:
+            events = self._log.read(window.end, _CATCH_UP)
+            window.extend(events)
+            if len(events) < _CATCH_UP and window.end < tail.offset:
+                window.skip(tail.offset)  # the newest events are trimmed already
+            if self._log.tail().epoch != tail.epoch:
+                return self._refresh()  # these events may be of another life than the window
+        self._window = window
+        return window

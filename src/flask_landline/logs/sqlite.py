@@ -1,0 +1,437 @@
+"""A log in one SQLite file, shared by the processes of one machine.
+
+Who touches what: a `_Connection` is used by one thread at a time, under its own lock. Appends go through
+the writer, reads through the reader, so that a poll never waits for somebody's fsync. Leases have a
+connection that does not sync: losing one in a power cut costs nothing.
+
+Write-ahead logging makes readers and the writer independent (https://www.sqlite.org/wal.html); it needs
+shared memory, so the file must be on a local disk.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Condition, Lock
+
+from .. import forks
+from ..cursor import Cursor
+from ..errors import LogError, UsageError
+from ..event import Event
+from .base import ChannelInfo, Log, Retention, new_epoch
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x4C4C4E45  # "LLNE", so that `file` and we can tell this file from somebody's database
+_SCHEMA = """
+CREATE TABLE life (epoch TEXT NOT NULL);
+CREATE TABLE channels (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    kept INTEGER NOT NULL DEFAULT 0,
+    floor INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE events (
+    offset INTEGER PRIMARY KEY AUTOINCREMENT,
+    channel INTEGER NOT NULL REFERENCES channels,
+    at REAL NOT NULL,
+    expires REAL,
+    data TEXT NOT NULL
+);
+CREATE INDEX events_by_channel ON events (channel, offset);
+CREATE INDEX events_by_expiry ON events (expires) WHERE expires IS NOT NULL;
+CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires REAL NOT NULL) WITHOUT ROWID;
+"""
+# AUTOINCREMENT: an offset is never given twice, also when the newest events were removed
+# (https://www.sqlite.org/autoinc.html). A rolled-back append gives its offset back.
+
+WAKE_INTERVAL = 0.01
+"""Seconds between looks at the file while somebody waits: half of it is the mean delay between processes.
+One look is one PRAGMA, some 5 µs."""
+_BATCH = 256
+"""Appends committed by one fsync at most: bounds how long the first of them waits for the rest."""
+_TRIM_STEP = 500
+"""Events removed by one append at most, so that a channel whose `keep` was lowered is cut back little by little."""
+
+
+class SQLiteLog(Log):
+    """Keeps events in an SQLite file, made at first use with its folder.
+
+    Args:
+        path: the file.
+        synchronous: `FULL`: an acknowledged event survives a power cut; `NORMAL`: it survives the death of
+            any process, and a power cut may take the last ones.
+        timeout: seconds to wait for another process's write before giving up.
+        clock: tells the time in Unix seconds.
+
+    Raises:
+        UsageError: `synchronous` is neither.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        synchronous: str = "FULL",
+        timeout: float = 10.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if synchronous not in ("FULL", "NORMAL"):
+            raise UsageError(f"LANDLINE_SYNCHRONOUS is {synchronous!r}; use 'FULL' or 'NORMAL'.")
+        self._path = Path(path)
+        self._clock = clock
+        self._writer = _Connection(self._path, timeout, synchronous)
+        self._reader = _Connection(self._path, timeout, synchronous)
+        self._leaser = _Connection(self._path, timeout, "OFF")
+        self.after_fork()
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """Forget the parent's connections, waiting appends and waiters."""
+        for connection in (self._writer, self._reader, self._leaser):
+            connection.abandon()
+        self._queue: deque[_Append] = deque()
+        self._changed = Condition()
+        self._wakes = 0
+        self._seen: tuple[object, int] = (None, -1)
+        self._tail = 0
+
+    def append(self, channel: str, payload: str, retention: Retention = Retention()) -> Event:  # noqa: B008
+        """See `Log.append`. Appends that arrive while another is being synced share the next sync."""
+        mine = _Append(channel, payload, retention)
+        self._queue.append(mine)
+        with self._writer.lock:
+            while mine.event is None and mine.error is None:
+                self._commit([self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))])
+        if mine.event is None:
+            raise LogError(str(mine.error), retryable=getattr(mine.error, "retryable", True)) from mine.error
+        with self._changed:
+            self._changed.notify_all()
+        return mine.event
+
+    def read(self, after: int, limit: int, channels: Collection[str] | None = None) -> list[Event]:
+        with self._reader.use() as (db, _), _transaction(db, "DEFERRED"):
+            if channels is None:
+                rows = db.execute(
+                    "SELECT name, offset, at, data FROM events JOIN channels ON channels.id = channel "
+                    "WHERE offset > ? ORDER BY offset LIMIT ?",
+                    (after, limit),
+                ).fetchall()
+            else:
+                # One indexed range for each channel: a single query over several channels either sorts all
+                # they have or walks past what all the others have.
+                each = [self._read_one(db, name, after, limit) for name in channels]
+                rows = list(heapq.merge(*each, key=lambda row: row[1]))[:limit]
+        return [Event(*row) for row in rows]
+
+    def tail(self) -> Cursor:
+        with self._reader.use() as (db, epoch):
+            # data_version moves when any other connection, of this process or another, has committed.
+            seen = (db, db.execute("PRAGMA data_version").fetchone()[0])
+            if seen != self._seen:
+                row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+                self._tail = row[0] if row else 0
+                self._seen = seen
+            return Cursor(epoch, self._tail)
+
+    def floor(self, channels: Collection[str]) -> dict[str, int]:
+        marks = ", ".join("?" * len(channels))
+        with self._reader.use() as (db, _):
+            return dict(db.execute(f"SELECT name, floor FROM channels WHERE name IN ({marks})", tuple(channels)))
+
+    def newest(self, channel: str) -> Event | None:
+        with self._reader.use() as (db, _):
+            row = db.execute(
+                "SELECT name, offset, at, data FROM events JOIN channels ON channels.id = channel "
+                "WHERE name = ? ORDER BY offset DESC LIMIT 1",
+                (channel,),
+            ).fetchone()
+        return Event(*row) if row else None
+
+    def channels(self) -> list[ChannelInfo]:
+        with self._reader.use() as (db, _):
+            rows = db.execute(
+                "SELECT name, kept, (SELECT min(offset) FROM events WHERE channel = channels.id), "
+                "(SELECT max(offset) FROM events WHERE channel = channels.id) FROM channels ORDER BY name"
+            )
+            return [ChannelInfo(*row) for row in rows]
+
+    def trim(self, limit: int = 500) -> int:
+        with self._writer.use() as (db, _), _transaction(db, "IMMEDIATE"):
+            due = db.execute(
+                "SELECT channel, offset FROM events WHERE expires <= ? ORDER BY expires LIMIT ?",
+                (self._clock(), limit),
+            ).fetchall()
+            db.executemany("DELETE FROM events WHERE offset = ?", [(offset,) for _, offset in due])
+            db.executemany(
+                "UPDATE channels SET kept = kept - 1, floor = max(floor, ?) WHERE id = ?",
+                [(offset, channel) for channel, offset in due],
+            )
+        return len(due)
+
+    def wait(self, after: Cursor, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        wakes = self._wakes
+        while True:
+            if self.tail() != after:
+                return True
+            remaining = deadline - time.monotonic()
+            with self._changed:
+                if remaining <= 0 or self._wakes != wakes:
+                    return False
+                self._changed.wait(min(remaining, WAKE_INTERVAL))
+
+    def wake(self) -> None:
+        with self._changed:
+            self._wakes += 1
+            self._changed.notify_all()
+
+    def lease(self, name: str, seconds: float, holder: str) -> bool:
+        now = self._clock()
+        with self._leaser.use() as (db, _):
+            # Look first: a lease held elsewhere is the common case, and looking does not lock the file.
+            row = db.execute("SELECT holder, expires FROM leases WHERE name = ?", (name,)).fetchone()
+            if row is not None and row[0] != holder and row[1] > now:
+                return False
+            taken = db.execute(
+                "INSERT INTO leases VALUES (:name, :holder, :expires) ON CONFLICT (name) DO UPDATE "
+                "SET holder = :holder, expires = :expires WHERE holder = :holder OR expires <= :now",
+                {"name": name, "holder": holder, "expires": now + seconds, "now": now},
+            )
+            return taken.rowcount == 1
+
+    def close(self) -> None:
+        self.wake()
+        for connection in (self._leaser, self._reader, self._writer):
+            connection.close()
+
+    def _commit(self, batch: list[_Append]) -> None:
+        """Commit the appends of several threads; the caller holds the writer's lock."""
+        try:
+            with self._writer.session() as (db, _), _transaction(db, "IMMEDIATE"):
+                events = [self._insert(db, item) for item in batch]
+        except BaseException as error:
+            for item in batch:
+                item.error = error
+            if not isinstance(error, LogError):
+                raise
+        else:
+            for item, event in zip(batch, events, strict=True):
+                item.event = event
+
+    def _insert(self, db: sqlite3.Connection, item: _Append) -> Event:
+        at = round(self._clock(), 3)
+        db.execute(
+            "INSERT INTO channels (name, kept) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET kept = kept + 1",
+            (item.channel,),
+        )
+        channel, kept = db.execute("SELECT id, kept FROM channels WHERE name = ?", (item.channel,)).fetchone()
+        expires = None if item.retention.keep_for is None else at + item.retention.keep_for
+        row = db.execute(
+            "INSERT INTO events (channel, at, expires, data) VALUES (?, ?, ?, ?)",
+            (channel, at, expires, item.payload),
+        )
+        if item.retention.keep is not None and kept > item.retention.trim_above():
+            self._cut_back(db, channel, min(kept - item.retention.keep, _TRIM_STEP))
+        assert row.lastrowid is not None
+        return Event(item.channel, row.lastrowid, at, item.payload)
+
+    @staticmethod
+    def _cut_back(db: sqlite3.Connection, channel: int, count: int) -> None:
+        (floor,) = db.execute(
+            "SELECT offset FROM events WHERE channel = ? ORDER BY offset LIMIT 1 OFFSET ?",
+            (channel, count - 1),
+        ).fetchone()
+        db.execute("DELETE FROM events WHERE channel = ? AND offset <= ?", (channel, floor))
+        db.execute("UPDATE channels SET kept = kept - ?, floor = max(floor, ?) WHERE id = ?", (count, floor, channel))
+
+    @staticmethod
+    def _read_one(db: sqlite3.Connection, channel: str, after: int, limit: int) -> list[tuple[str, int, float, str]]:
+        return db.execute(
+            "SELECT ?1, offset, at, data FROM events WHERE channel = (SELECT id FROM channels WHERE name = ?1) "
+            "AND offset > ?2 ORDER BY offset LIMIT ?3",
+            (channel, after, limit),
+        ).fetchall()
+
+
+class _Append:
+    """One append on its way: filled in by whichever thread commits it."""
+
+    __slots__ = ("channel", "error", "event", "payload", "retention")
+
+    def __init__(self, channel: str, payload: str, retention: Retention) -> None:
+        self.channel = channel
+        self.payload = payload
+        self.retention = retention
+        self.event: Event | None = None
+        self.error: BaseException | None = None
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection, kind: str) -> Iterator[None]:
+    db.execute(f"BEGIN {kind}")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        # SQLite has rolled back by itself after some errors (a full disk), and then says so here.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+class _Connection:
+    """One connection of this process, opened at first use, reopened when the file was replaced."""
+
+    _inherited: list[sqlite3.Connection] = []  # noqa: RUF012  kept for ever: closing a parent's connection harms it
+
+    def __init__(self, path: Path, timeout: float, synchronous: str) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._synchronous = synchronous
+        self.lock = Lock()
+        self._db: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._epoch = ""
+
+    @contextmanager
+    def use(self) -> Iterator[tuple[sqlite3.Connection, str]]:
+        """Lend the connection, and the epoch of its file, to one thread."""
+        with self.lock, self.session() as session:
+            yield session
+
+    @contextmanager
+    def session(self) -> Iterator[tuple[sqlite3.Connection, str]]:
+        """Open the connection if need be; its errors become `LogError`. The caller holds `lock`."""
+        try:
+            if self._db is None or self._file != self._identity():
+                self._open()
+            assert self._db is not None
+            yield self._db, self._epoch
+        except (sqlite3.Error, OSError) as error:
+            if not _is_passing(error):
+                self._close()
+            raise self._explain(error) from error
+
+    def close(self) -> None:
+        with self.lock:
+            self._close()
+
+    def abandon(self) -> None:
+        """Leave the connection to the parent process; in a forked child, whose lock may be held for ever."""
+        self.lock = Lock()
+        if self._db is not None:
+            self._inherited.append(self._db)
+            self._db = None
+
+    def _explain(self, error: BaseException) -> LogError:
+        """Say what happened to which file, and what to do."""
+        name = getattr(error, "sqlite_errorname", "")
+        default = (True, f"could not be used ({error}).")
+        retryable, what = next((_REMEDIES[key] for key in _REMEDIES if name.startswith(key)), default)
+        return LogError(f"The log {self._path} {what.format(timeout=self._timeout)}", retryable=retryable)
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _open(self) -> None:
+        self._close()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(db)
+            self._epoch = db.execute("SELECT epoch FROM life").fetchone()[0]
+        except BaseException:
+            db.close()
+            raise
+        self._db = db
+        self._file = self._identity()
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        if self._version(db) == 0:
+            self._retry_while_busy(lambda: db.execute("PRAGMA journal_mode = WAL"))
+            with _transaction(db, "IMMEDIATE"):
+                if db.execute("PRAGMA user_version").fetchone()[0] == 0:  # else another process was faster
+                    for statement in _SCHEMA.split(";"):
+                        db.execute(statement)
+                    db.execute("INSERT INTO life VALUES (?)", (new_epoch(),))
+                    db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute(f"PRAGMA synchronous = {self._synchronous}")
+
+    def _version(self, db: sqlite3.Connection) -> int:
+        """Return the schema's version, 0 for an empty file; refuse what is not ours before touching it."""
+        with _transaction(db, "DEFERRED"):
+            version: int = db.execute("PRAGMA user_version").fetchone()[0]
+            application = db.execute("PRAGMA application_id").fetchone()[0]
+            empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if application != _APPLICATION_ID and not empty:
+            raise LogError(
+                f"{self._path} is an SQLite database, but not a log of Landline. Name another file in LANDLINE_LOG.",
+                retryable=False,
+            )
+        if version not in (0, SCHEMA_VERSION):
+            raise LogError(
+                f"The log {self._path} has schema {version}, and this Landline knows {SCHEMA_VERSION}. Install the "
+                "Flask-Landline that made it, or move the file away: readers are then told by a reset.",
+                retryable=False,
+            )
+        return version
+
+    def _retry_while_busy(self, action: Callable[[], object]) -> None:
+        """Repeat what SQLite refuses at once, without its own patience: two processes making one file WAL."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                action()
+            except sqlite3.OperationalError as error:
+                if not _is_passing(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(WAKE_INTERVAL)
+            else:
+                return
+
+
+def _is_passing(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL"))
+
+
+_REMEDIES = {
+    "SQLITE_BUSY": (
+        True,
+        "was locked by another process for {timeout:g} s: by a backup, a debugger, a shell. End that.",
+    ),
+    "SQLITE_FULL": (True, "has no room: the disk is full. Free some space; what was acknowledged is safe."),
+    "SQLITE_READONLY": (
+        True,
+        "is read-only for this process. Give its user the right to write the file and its folder.",
+    ),
+    "SQLITE_CANTOPEN": (
+        True,
+        "cannot be opened. Its folder must exist or be creatable, and this process's user may write it.",
+    ),
+    "SQLITE_PERM": (True, "may not be used by this process. Give its user the right to write it."),
+    "SQLITE_NOTADB": (
+        False,
+        "is not an SQLite file: damaged, or something else's. Move it away; a new log is then started.",
+    ),
+    "SQLITE_CORRUPT": (
+        False,
+        "is damaged. Move it and its -wal and -shm away; a new log is then started, readers get a reset.",
+    ),
+}
+"""What to say of an SQLite error, by the beginning of its name: whether it may pass by itself, and the remedy."""

@@ -1,0 +1,119 @@
+"""What a client asked for (WIRE §4), read from the URL's query."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from ..cursor import Position, Word, parse_position
+from ..errors import Refusal
+
+MAX_CHANNELS = 100
+"""Channels in one request (WIRE §4)."""
+MAX_QUERY = 32 * 1024
+"""Characters of a query: 100 long names, percent-encoded. Servers in front usually allow less."""
+_SHOWN = 80
+"""Characters of a client's value that a refusal repeats."""
+
+POLL_PARAMETERS = ("channel", "cursor", "wait", "grant")
+_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
+
+
+class PollRequest(NamedTuple):
+    """A poll, as asked for."""
+
+    channels: tuple[str, ...]
+    position: Position
+    wait: float
+    """Seconds the client is ready to wait; 0: a short poll."""
+    grant: str | None
+
+
+def parse_poll(query: str) -> PollRequest:
+    """Read the query of a poll.
+
+    Args:
+        query: the raw query string, percent-encoded.
+
+    Raises:
+        Refusal: `bad-request`, `bad-cursor` or `too-many-channels`, saying what was wrong and what to do.
+    """
+    channels, single = _parameters(query)
+    return PollRequest(channels, _position(single.get("cursor")), _wait(single.get("wait")), single.get("grant"))
+
+
+def _parameters(query: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    if len(query) > MAX_QUERY:
+        raise bad_request(f"The query is longer than {MAX_QUERY} characters. Ask for fewer channels at a time.")
+    channels: list[str] = []
+    single: dict[str, str] = {}
+    for name, value in _pairs(query):
+        if name not in POLL_PARAMETERS:
+            near = difflib.get_close_matches(name, POLL_PARAMETERS, 1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(POLL_PARAMETERS)}."
+            raise bad_request(f"{shown(name)} is no parameter of a poll. {hint}")
+        if name == "channel":
+            channels.append(value)
+        elif name in single:
+            raise bad_request(f"{name!r} is given twice. Give it once.")
+        else:
+            single[name] = value
+    _check_channels(channels)
+    return tuple(channels), single
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=2 * MAX_CHANNELS)
+    except UnicodeDecodeError:
+        raise bad_request("The query is not UTF-8 when its percent-encoding is undone. Encode it as UTF-8.") from None
+    except ValueError:
+        raise too_many_channels(2 * MAX_CHANNELS) from None
+
+
+def _check_channels(channels: list[str]) -> None:
+    if not channels:
+        raise Refusal("too-many-channels", 400, "No channel is asked for. Name one to 100: '?channel=orders'.")
+    if len(channels) > MAX_CHANNELS:
+        raise too_many_channels(len(channels))
+    if len(set(channels)) != len(channels):
+        twice = next(name for name in channels if channels.count(name) > 1)
+        raise bad_request(f"Channel {shown(twice)} is asked for twice. Ask once.")
+
+
+def _position(text: str | None) -> Position:
+    if text is None:
+        return Word.NOW
+    try:
+        return parse_position(text)
+    except ValueError as error:
+        raise Refusal("bad-cursor", 400, f"cursor={shown(text)}: {error}.") from None
+
+
+def _wait(text: str | None) -> float:
+    if text is None:
+        return 0.0
+    if not _SECONDS.fullmatch(text):
+        raise bad_request(f"wait={shown(text)}: give seconds, like 'wait=20' or 'wait=0.5'.")
+    return float(text)
+
+
+def shown(text: str) -> str:
+    """Quote a client's text for a message: short, and without what could end a line."""
+    return ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+
+
+def bad_request(detail: str) -> Refusal:
+    """Refuse a request that is not of the wire's form."""
+    return Refusal("bad-request", 400, detail)
+
+
+def too_many_channels(count: int) -> Refusal:
+    """Refuse a request for more channels than one answer can serve."""
+    return Refusal(
+        "too-many-channels",
+        400,
+        f"{count} channels are asked for; {MAX_CHANNELS} fit in one request. Ask in several.",
+    )

@@ -1,0 +1,116 @@
+"""What one app has of Landline in one process: configuration, log, hub and sources."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from .channel import Channels, Resolved
+from .config import Config
+from .cursor import Cursor
+from .errors import LogError
+from .event import Event
+from .hub import Hub
+from .logs import open_log
+from .payload import encode
+from .protocol.problem import log_unavailable, unknown_channels
+from .source import Sources
+
+TRIM_INTERVAL = 60.0
+"""Seconds between two looks, by a publishing process, for events past their `keep_for`."""
+
+logger = logging.getLogger("flask_landline")
+
+
+class State:
+    """Kept in `app.extensions["landline"]`. Opens nothing before first use; safe for threads and forks.
+
+    Args:
+        app: the app, whose configuration is read now.
+        channels: the channels, which may still grow.
+    """
+
+    def __init__(self, app: Flask, channels: Channels) -> None:
+        self.app = app
+        self.channels = channels
+        self.config = Config.read(app.config)
+        self.log = open_log(self.config.log, folder=Path(app.instance_path), synchronous=self.config.synchronous)
+        self.hub = Hub(self.log, window_events=self.config.window_events, window_bytes=self.config.window_bytes)
+        self.sources = Sources(self.log, call=self._call_source, publish=self.publish, encode=self.encode)
+        self._next_trim = 0.0
+
+    def publish(self, name: str, data: Any) -> Event:
+        """Store an event; see `Landline.publish`."""
+        resolved = self.channels.require(name)
+        event = self.log.append(name, self.encode(data, self.config.max_event), resolved.channel.retention)
+        self._trim_if_due()
+        return event
+
+    def encode(self, data: Any, max_bytes: int | None = None) -> str:
+        """Return the JSON text of a value."""
+        return encode(data, self.app.json.dumps, max_bytes=max_bytes)
+
+    def resolve(self, names: Iterable[str]) -> list[Resolved]:
+        """Find the channels a client asked for.
+
+        Raises:
+            Refusal: `unknown-channel`, naming all that are not declared.
+        """
+        found = {name: self.channels.resolve(name) for name in names}
+        missing = [name for name, resolved in found.items() if resolved is None]
+        if missing:
+            raise unknown_channels(missing)
+        return [resolved for resolved in found.values() if resolved is not None]
+
+    def snapshots(self, items: Iterable[Resolved], position: Cursor, environ: Mapping[str, Any]) -> list[Event]:
+        """Run the snapshot functions of channels, in a request context.
+
+        Args:
+            items: the channels; those without a snapshot function are passed over.
+            position: the end of the log, read before this call: what the snapshots include at least.
+            environ: the request's WSGI environment.
+
+        Raises:
+            Refusal: one of them failed; the client keeps its position and asks again.
+        """
+        wanted = [item for item in items if item.channel.snapshot_function is not None]
+        if not wanted:
+            return []
+        with self.app.request_context(dict(environ)):
+            return [self._snapshot(item, position) for item in wanted]
+
+    def close(self) -> None:
+        """End the hub's follower and close the log."""
+        self.hub.close()
+        self.log.close()
+
+    def _snapshot(self, item: Resolved, position: Cursor) -> Event:
+        function = item.channel.snapshot_function
+        assert function is not None
+        try:
+            payload = self.encode(self.app.ensure_sync(function)(**item.parts))
+        except Exception as error:
+            # Never an empty state in its place: the reader would believe it.
+            logger.exception("The snapshot of channel %r failed.", item.name)
+            raise log_unavailable() from error
+        return Event(item.name, position.offset, round(time.time(), 3), payload, snapshot=True)
+
+    def _call_source(self, function: Callable[..., Any], item: Resolved) -> Any:
+        with self.app.app_context():
+            return self.app.ensure_sync(function)(**item.parts)
+
+    def _trim_if_due(self) -> None:
+        now = time.monotonic()
+        if now < self._next_trim:
+            return
+        self._next_trim = now + TRIM_INTERVAL
+        try:
+            if self.log.trim() > 0:
+                self._next_trim = now  # a little at each publish until there is nothing left
+        except LogError as error:  # the event is stored: publishing it has not failed
+            logger.warning("Old events were not trimmed. %s", error)
