@@ -45,7 +45,7 @@ check: $(DEV) $(NODE)  ## lint, formats, types, the built bundle and the docs
 	@echo "landline: mypy"
 	@$(BIN)/mypy --no-error-summary $(CODE)
 	@echo "landline: pyright"
-	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 npx --no-install pyright --warnings
+	@node_modules/.bin/pyright --warnings
 	@echo "landline: npm run check"
 	@npm run --silent check
 	@echo "landline: docs"
