@@ -3,7 +3,6 @@
 from typing import Any, assert_type
 
 from flask import Flask, render_template
-
 from flask_landline import Event, Landline, LandlineError, LogError, Refusal, UsageError
 
 app = Flask(__name__)
