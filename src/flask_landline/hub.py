@@ -4,17 +4,19 @@ Two rules keep it honest:
 
 - A wake-up is only a hint. Who waits registers first, then reads, then waits, and reads again; an event
   published between reading and waiting has then already set the waiter's hint (message_bus #59).
-- The log is the truth. Every read asks it for its end, and the follower asks every few seconds even when
+- The log is the truth. Reads ask it for its end, and the follower asks every few seconds even when
   nothing was hinted, so a lost hint costs seconds and not for ever (nchan #442).
 
-Who touches what: `_window` is touched under `_lock`, by any thread; `_wakes` and `_follower` under
-`_registry`, by any thread. The follower is a daemon thread that lives while somebody waits.
+Who touches what: `_window`, `_mark` and `_fresh_until` under `_lock`, by any thread (but `stale` needs no lock);
+`_wakes` and `_follower` under `_registry`, by any thread. The follower is a daemon thread that lives while
+somebody waits.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
@@ -27,6 +29,10 @@ from .window import Window
 
 CHECK_INTERVAL = 5.0
 """Seconds after which the follower asks the log though nothing was hinted."""
+FRESH = 0.002
+"""Seconds for which the log's answer "nothing new" stands, for what other processes append. At thousands of polls a
+second asking each time costs more than all the rest: every look at a file lets another thread take the GIL.
+This process's own appends, and readers that have seen more than the window, end it at once."""
 _CATCH_UP = 1000
 """Events read from the log in one go."""
 
@@ -40,10 +46,19 @@ class Hub:
         log: the log.
         window_events: events kept in memory at most.
         window_bytes: bytes kept in memory at most, about.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, log: Log, *, window_events: int = 4096, window_bytes: int = 16 * 1024 * 1024) -> None:
+    def __init__(
+        self,
+        log: Log,
+        *,
+        window_events: int = 4096,
+        window_bytes: int = 16 * 1024 * 1024,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._log = log
+        self._clock = clock
         self._window_events = window_events
         self._window_bytes = window_bytes
         self.after_fork()
@@ -53,6 +68,9 @@ class Hub:
         """Forget the parent's waiters and follower."""
         self._lock = threading.Lock()
         self._window: Window | None = None
+        self._mark = object()
+        self._marked = -1
+        self._fresh_until = 0.0
         self._registry = threading.Lock()
         self._wakes: set[Callable[[], None]] = set()
         self._follower: threading.Thread | None = None
@@ -68,6 +86,21 @@ class Hub:
             window = self._refresh()
             return Cursor(window.epoch, window.end)
 
+    def stale(self) -> None:
+        """Have the next read ask the log: something was appended here."""
+        self._fresh_until = 0.0
+
+    def mark(self) -> object:
+        """Return a token for the log's present end; it is the same one for as long as nothing is new.
+
+        Raises:
+            LogError: the log cannot be read.
+        """
+        with self._lock:
+            if self._clock() >= self._fresh_until:
+                self._refresh()
+            return self._mark
+
     def read(self, channels: Collection[str], position: Position, limit: int = PAGE_EVENTS) -> Reading:
         """Return what `channels` have after `position`, oldest first, one page of it (WIRE §4, §7).
 
@@ -75,7 +108,9 @@ class Hub:
             LogError: the log cannot be read.
         """
         with self._lock:
-            window = self._refresh()
+            window = self._window
+            if window is None or self._clock() >= self._fresh_until or _is_beyond(position, window):
+                window = self._refresh()
             tail = Cursor(window.epoch, window.end)
             if position is Word.NOW:
                 return Reading((), tail, tail)
@@ -157,6 +192,19 @@ class Hub:
 
     def _refresh(self) -> Window:
         """Bring the window up to the log's end; the caller holds `_lock`."""
+        # Set before asking: an append of another thread that this look misses ends it again (see `stale`).
+        self._fresh_until = self._clock() + FRESH
+        try:
+            window = self._catch_up()
+        except BaseException:
+            self._fresh_until = 0.0
+            raise
+        if window is not self._window or window.end != self._marked:
+            self._mark = object()
+        self._window, self._marked = window, window.end
+        return window
+
+    def _catch_up(self) -> Window:
         tail = self._log.tail()
         window = self._window
         if window is None or window.epoch != tail.epoch:
@@ -168,6 +216,9 @@ class Hub:
             if len(events) < _CATCH_UP and window.end < tail.offset:
                 window.skip(tail.offset)  # the newest events are trimmed already
             if self._log.tail().epoch != tail.epoch:
-                return self._refresh()  # these events may be of another life than the window
-        self._window = window
+                return self._catch_up()  # these events may be of another life than the window
         return window
+
+
+def _is_beyond(position: Position, window: Window) -> bool:
+    return isinstance(position, Cursor) and (position.offset > window.end or position.epoch != window.epoch)

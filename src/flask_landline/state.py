@@ -48,6 +48,7 @@ class State:
         """Store an event; see `Landline.publish`."""
         resolved = self.channels.require(name)
         event = self.log.append(name, self.encode(data, self.config.max_event), resolved.channel.retention)
+        self.hub.stale()
         self._trim_if_due()
         return event
 

@@ -16,10 +16,14 @@ from ..protocol.reply import Reply
 from ..protocol.request import parse_poll
 from ..reading import Reading
 from ..state import State
+from .send import send
 from .threads import HeldThreads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+_IDLE_ANSWERS = 1024
 
 
 class PollMiddleware:
@@ -38,6 +42,7 @@ class PollMiddleware:
         interval = state.config.interval
         self._advice_holding = Advice(interval, state.config.hold, ("long-poll", "poll"))
         self._advice = Advice(interval, 0.0, ("poll",))
+        self._idle: dict[tuple[str, bool], tuple[object, Reply]] = {}
         self._cache_control = cache_control(state.config.shared_cache)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -50,29 +55,39 @@ class PollMiddleware:
             reply = problem(refusal)
         except LogError as error:
             reply = problem(log_unavailable(error))
-        start_response(reply.status, reply.headers)
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else reply.body]
+        return send(reply, environ, start_response)
 
     def _poll(self, environ: WSGIEnvironment) -> Reply:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             raise method_refused(environ["REQUEST_METHOD"])
-        request = parse_poll(environ.get("QUERY_STRING", ""))
+        query = environ.get("QUERY_STRING", "")
+        holdable = self._may_hold(environ)
+        etag = environ.get("HTTP_IF_NONE_MATCH")
+        mark = self._state.hub.mark()
+        if etag is None and (idle := self._idle.get((query, holdable))) and idle[0] is mark:
+            return idle[1]
+        request = parse_poll(query)
         items = self._state.resolve(request.channels)
         self._state.sources.ask(items)
         reading = self._state.hub.read(request.channels, request.position)
         told = self._in_question(items, request.position, reading)
         snapshots = self._state.snapshots(told, reading.tail, environ)
-        holdable = self._may_hold(environ)
         if request.wait > 0 and holdable and not snapshots and not reading.has_news:
             reading = self._hold(items, reading, min(request.wait, self._state.config.hold))
             snapshots = self._state.snapshots(self._in_question(items, reading.cursor, reading), reading.tail, environ)
-        return answer(
-            reading,
-            self._advice_holding if holdable else self._advice,
-            snapshots,
-            etag=environ.get("HTTP_IF_NONE_MATCH"),
-            cache_control=self._cache_control,
-        )
+        advice = self._advice_holding if holdable else self._advice
+        reply = answer(reading, advice, snapshots, etag=etag, cache_control=self._cache_control)
+        if (
+            etag is None
+            and not request.wait
+            and not snapshots
+            and not reading.has_news
+            and not any(item.channel.source_function for item in items)
+        ):
+            if len(self._idle) >= _IDLE_ANSWERS:
+                self._idle.clear()
+            self._idle[query, holdable] = mark, reply
+        return reply
 
     @staticmethod
     def _in_question(items: list[Resolved], position: Any, reading: Reading) -> list[Resolved]:
