@@ -1,0 +1,193 @@
+// A browser and a server made of nothing: time moves when a test says so, and each poll is answered by its script.
+
+import { mock } from "node:test";
+import { Landline } from "../src/landline.js";
+
+/** @import {LandlineOptions, TraceDetail} from "../../src/flask_landline/static/landline.js" */
+
+/**
+ * @typedef {object} Reply
+ * @property {number} [status]
+ * @property {Record<string, string>} [headers]
+ * @property {string} [text] instead of `body`
+ * @property {any} [body]
+ * @property {Error} [error] the network failed
+ * @property {Error} [cut] the body did, midway
+ * @property {boolean} [hang] nothing comes
+ */
+
+/** @typedef {{url: URL, init: RequestInit, at: number, query: string}} Ask */
+
+/** Let everything that was promised happen. */
+export const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+export class FakeBrowser {
+  time = 1000;
+  /** What Math.random gives. */
+  luck = 0;
+  /** @type {Ask[]} */
+  asked = [];
+  /** @type {(Reply | ((ask: Ask) => Reply))[]} */
+  script = [];
+  /** What the server says when the script is over. @type {Reply} */
+  quiet = answer(null, "c1");
+  atOnce = 0;
+  mostAtOnce = 0;
+  window = new EventTarget();
+  document = { visibilityState: "visible" };
+  navigator = { onLine: true };
+  /** @type {Map<number, {at: number, callback: () => void}>} */
+  #timers = new Map();
+  #lastTimer = 0;
+
+  env = {
+    fetch: (/** @type {string} */ url, /** @type {RequestInit} */ init) => this.#fetch(url, init),
+    setTimeout: (/** @type {() => void} */ callback, /** @type {number} */ ms) => {
+      this.#timers.set(++this.#lastTimer, { at: this.time + ms, callback });
+      return this.#lastTimer;
+    },
+    clearTimeout: (/** @type {number} */ timer) => void this.#timers.delete(timer),
+    random: () => this.luck,
+    now: () => this.time,
+    document: this.document,
+    window: this.window,
+    navigator: this.navigator,
+  };
+
+  get timers() {
+    return this.#timers.size;
+  }
+
+  /** @param {number} ms */
+  async advance(ms) {
+    await settle();
+    const end = this.time + ms;
+    for (;;) {
+      const [next] = [...this.#timers].filter(([, { at }]) => at <= end).sort((one, other) => one[1].at - other[1].at);
+      if (!next) break;
+      this.#timers.delete(next[0]);
+      this.time = Math.max(this.time, next[1].at);
+      next[1].callback();
+      await settle();
+    }
+    this.time = end;
+  }
+
+  /** The lid is shut: time passes and no timer fires until it is open again. @param {number} ms */
+  async sleep(ms) {
+    this.time += ms;
+    await this.advance(0);
+  }
+
+  /** @param {string} type */
+  async fire(type) {
+    this.window.dispatchEvent(new Event(type));
+    await settle();
+  }
+
+  /** @param {"visible" | "hidden"} state */
+  async show(state) {
+    this.document.visibilityState = state;
+    await this.fire("visibilitychange");
+  }
+
+  /** @param {boolean} onLine */
+  async connect(onLine) {
+    this.navigator.onLine = onLine;
+    await this.fire(onLine ? "online" : "offline");
+  }
+
+  get last() {
+    const ask = this.asked.at(-1);
+    if (!ask) throw new Error("nothing was asked");
+    return ask;
+  }
+
+  /** @param {string} href @param {RequestInit} init */
+  async #fetch(href, init) {
+    const url = new URL(href, "http://app.test");
+    const ask = { url, init, at: this.time, query: url.search.slice(1) };
+    this.asked.push(ask);
+    const next = this.script.shift() ?? this.quiet;
+    const reply = typeof next === "function" ? next(ask) : next;
+    this.mostAtOnce = Math.max(this.mostAtOnce, ++this.atOnce);
+    try {
+      if (reply.hang) await aborted(init.signal);
+      if (reply.error) throw reply.error;
+      const { status = 200, headers = {}, body, text = JSON.stringify(body), cut } = reply;
+      return {
+        status,
+        headers: new Headers(headers),
+        text: async () => {
+          if (cut) throw cut;
+          return text;
+        },
+      };
+    } finally {
+      this.atOnce--;
+    }
+  }
+}
+
+/** @param {AbortSignal | null | undefined} signal */
+function aborted(signal) {
+  return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(new Error("aborted"))));
+}
+
+/**
+ * @param {any[] | null} data
+ * @param {string} cursor
+ * @param {{interval?: number, reset?: any}} [more]
+ * @returns {Reply}
+ */
+export function answer(data, cursor, { interval = 2, ...more } = {}) {
+  return { body: { data, cursor, advice: { interval, hold: 20, transports: ["poll"] }, ...more } };
+}
+
+/**
+ * @param {number} status
+ * @param {string} code
+ * @param {any} [more]
+ * @param {Record<string, string>} [headers]
+ * @returns {Reply}
+ */
+export function problem(status, code, more, headers) {
+  return { status, headers, body: { type: "about:blank", title: code, status, detail: `${code}, do something.`, code, ...more } };
+}
+
+/**
+ * @param {string} channel
+ * @param {number} offset
+ * @param {any} [more]
+ */
+export function event(channel, offset, more) {
+  return { channel, offset, at: 1795357200 + offset, data: offset, ...more };
+}
+
+/**
+ * A line in a fake browser, and all it tells.
+ *
+ * @param {LandlineOptions} [options]
+ * @param {(Reply | ((ask: Ask) => Reply))[]} [script]
+ */
+export function makeLine(options, script = []) {
+  mock.method(console, "error", () => {});
+  const browser = new FakeBrowser();
+  browser.script = script;
+  const line = new Landline({ url: "/landline/", env: browser.env, ...options });
+  /** @type {any[]} */
+  const told = [];
+  /** @type {TraceDetail[]} */
+  const trace = [];
+  for (const type of ["status", "reset", "error"]) {
+    line.addEventListener(type, (event) => told.push([type, /** @type {CustomEvent} */ (event).detail]));
+  }
+  line.addEventListener("trace", (event) => trace.push(/** @type {CustomEvent} */ (event).detail));
+  /** @type {any[]} what the handlers got */
+  const got = [];
+  /** @param {string} channel */
+  const follow = (channel) => line.on(channel, (data, event) => got.push([event.channel, data]));
+  /** @param {string} type */
+  const tells = (type) => told.filter(([name]) => name === type).map(([, detail]) => detail);
+  return { browser, line, told, tells, trace, got, follow };
+}
