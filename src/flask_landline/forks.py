@@ -1,7 +1,13 @@
-"""What a forked child must do before anything else.
+"""What a fork needs: of the parent before it, and of the child before anything else.
 
-A child inherits locks that no thread will ever release, a follower thread that does not exist, and SQLite
-connections that must be neither used nor closed (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
+A child inherits locks that no thread will ever release, and a follower thread that does not exist.
+
+It must not inherit an open SQLite connection, not even one that it leaves alone. SQLite remembers per process which
+locks it has on which file; the child believes that memory, and the kernel knows of no lock of the child's. The
+parent, closing, then removes the write-ahead log under the child, and what the child appends is lost; and a
+write under way in another thread of the parent looks to the child like one that never ends. So connections rest
+across a fork (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
+
 `os.register_at_fork` cannot be undone, so it is called once, and objects are held weakly.
 """
 
@@ -19,7 +25,18 @@ class Forkable(Protocol):
         """Start afresh; called in the child, in its only thread."""
 
 
+class Resting(Forkable, Protocol):
+    """Something that must be at rest while the process forks."""
+
+    def before_fork(self) -> None:
+        """Come to rest, and let no other thread in; called in the thread that forks."""
+
+    def after_fork_in_parent(self) -> None:
+        """Carry on; called in the thread that forked, also when the fork failed."""
+
+
 _objects: weakref.WeakSet[Forkable] = weakref.WeakSet()
+_resting: weakref.WeakSet[Resting] = weakref.WeakSet()
 
 
 def register(item: Forkable) -> None:
@@ -27,9 +44,25 @@ def register(item: Forkable) -> None:
     _objects.add(item)
 
 
-def _tell_all() -> None:
+def register_resting(item: Resting) -> None:
+    """Like `register`, and have it rest during every fork from now on."""
+    register(item)
+    _resting.add(item)
+
+
+def _before() -> None:
+    for item in list(_resting):
+        item.before_fork()
+
+
+def _after_in_parent() -> None:
+    for item in list(_resting):
+        item.after_fork_in_parent()
+
+
+def _after_in_child() -> None:
     for item in list(_objects):
         item.after_fork()
 
 
-os.register_at_fork(after_in_child=_tell_all)
+os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

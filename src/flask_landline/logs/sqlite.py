@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Condition, Lock
+from threading import Condition, Lock, get_ident
 
 from .. import forks
 from ..cursor import Cursor
@@ -89,7 +89,17 @@ class SQLiteLog(Log):
         self._reader = _Connection(self._path, timeout, synchronous)
         self._leaser = _Connection(self._path, timeout, "OFF")
         self.after_fork()
-        forks.register(self)
+        forks.register_resting(self)
+
+    def before_fork(self) -> None:
+        """Close the connections, between two uses: a child must inherit none that is open (see `forks`)."""
+        for connection in (self._writer, self._reader, self._leaser):
+            connection.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        """Allow the connections again; each is opened at its next use."""
+        for connection in (self._writer, self._reader, self._leaser):
+            connection.after_fork_in_parent()
 
     def after_fork(self) -> None:
         """Forget the parent's connections, waiting appends and waiters."""
@@ -295,6 +305,7 @@ class _Connection:
         self._timeout = timeout
         self._synchronous = synchronous
         self.lock = Lock()
+        self._forking: int | None = None
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._epoch = ""
@@ -322,9 +333,23 @@ class _Connection:
         with self.lock:
             self._close()
 
+    def before_fork(self) -> None:
+        """Close it, and keep other threads out until `after_fork_in_parent`."""
+        # Bounded: a signal handler may fork in a thread that holds the lock itself.
+        if self.lock.acquire(timeout=self._timeout):
+            self._forking = get_ident()
+            self._close()
+
+    def after_fork_in_parent(self) -> None:
+        """Let other threads in again."""
+        if self._forking == get_ident():
+            self._forking = None
+            self.lock.release()
+
     def abandon(self) -> None:
-        """Leave the connection to the parent process; in a forked child, whose lock may be held for ever."""
+        """Start afresh in a forked child. A connection still open, where the parent could not rest, stays untouched."""
         self.lock = Lock()
+        self._forking = None
         if self._db is not None:
             self._inherited.append(self._db)
             self._db = None
