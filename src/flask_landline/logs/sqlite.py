@@ -53,6 +53,9 @@ CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires REAL N
 WAKE_INTERVAL = 0.01
 """Seconds between looks at the file while somebody waits: half of it is the mean delay between processes.
 One look is one PRAGMA, some 5 µs."""
+_TURN_INTERVAL = 0.001
+"""Seconds between tries to write while another process does. SQLite's own patience looks ever more rarely, down to ten
+times a second: one process that publishes without a pause then keeps all others from it for as long as it goes on."""
 _BATCH = 256
 """Appends committed by one fsync at most: bounds how long the first of them waits for the rest."""
 _TRIM_STEP = 500
@@ -125,7 +128,7 @@ class SQLiteLog(Log):
         return mine.event
 
     def read(self, after: int, limit: int, channels: Collection[str] | None = None) -> list[Event]:
-        with self._reader.use() as (db, _), _transaction(db, "DEFERRED"):
+        with self._reader.use() as (db, _), _reading(db):
             if channels is None:
                 rows = db.execute(
                     "SELECT name, offset, at, data FROM events JOIN channels ON channels.id = channel "
@@ -172,7 +175,7 @@ class SQLiteLog(Log):
             return [ChannelInfo(*row) for row in rows]
 
     def trim(self, limit: int = 500) -> int:
-        with self._writer.use() as (db, _), _transaction(db, "IMMEDIATE"):
+        with self._writer.use() as (db, _), self._writer.writing(db):
             due = db.execute(
                 "SELECT channel, offset FROM events WHERE expires <= ? ORDER BY expires LIMIT ?",
                 (self._clock(), limit),
@@ -208,11 +211,12 @@ class SQLiteLog(Log):
             row = db.execute("SELECT holder, expires FROM leases WHERE name = ?", (name,)).fetchone()
             if row is not None and row[0] != holder and row[1] > now:
                 return False
-            taken = db.execute(
-                "INSERT INTO leases VALUES (:name, :holder, :expires) ON CONFLICT (name) DO UPDATE "
-                "SET holder = :holder, expires = :expires WHERE holder = :holder OR expires <= :now",
-                {"name": name, "holder": holder, "expires": now + seconds, "now": now},
-            )
+            with self._leaser.writing(db):
+                taken = db.execute(
+                    "INSERT INTO leases VALUES (:name, :holder, :expires) ON CONFLICT (name) DO UPDATE "
+                    "SET holder = :holder, expires = :expires WHERE holder = :holder OR expires <= :now",
+                    {"name": name, "holder": holder, "expires": now + seconds, "now": now},
+                )
             return taken.rowcount == 1
 
     def close(self) -> None:
@@ -223,7 +227,7 @@ class SQLiteLog(Log):
     def _commit(self, batch: list[_Append]) -> None:
         """Commit the appends of several threads; the caller holds the writer's lock."""
         try:
-            with self._writer.session() as (db, _), _transaction(db, "IMMEDIATE"):
+            with self._writer.session() as (db, _), self._writer.writing(db):
                 events = [self._insert(db, item) for item in batch]
         except BaseException as error:
             for item in batch:
@@ -283,8 +287,14 @@ class _Append:
 
 
 @contextmanager
-def _transaction(db: sqlite3.Connection, kind: str) -> Iterator[None]:
-    db.execute(f"BEGIN {kind}")
+def _reading(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN")
+    with _transaction(db):
+        yield
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
         db.execute("COMMIT")
@@ -328,6 +338,13 @@ class _Connection:
             if not _is_passing(error):
                 self._close()
             raise self._explain(error) from error
+
+    @contextmanager
+    def writing(self, db: sqlite3.Connection) -> Iterator[None]:
+        """Open a transaction that writes, when it is this process's turn."""
+        self._retry_while_busy(db, "BEGIN IMMEDIATE")
+        with _transaction(db):
+            yield
 
     def close(self) -> None:
         with self.lock:
@@ -388,8 +405,8 @@ class _Connection:
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         if self._version(db) == 0:
-            self._retry_while_busy(lambda: db.execute("PRAGMA journal_mode = WAL"))
-            with _transaction(db, "IMMEDIATE"):
+            self._retry_while_busy(db, "PRAGMA journal_mode = WAL")
+            with self.writing(db):
                 if db.execute("PRAGMA user_version").fetchone()[0] == 0:  # else another process was faster
                     for statement in _SCHEMA.split(";"):
                         db.execute(statement)
@@ -400,7 +417,7 @@ class _Connection:
 
     def _version(self, db: sqlite3.Connection) -> int:
         """Return the schema's version, 0 for an empty file; refuse what is not ours before touching it."""
-        with _transaction(db, "DEFERRED"):
+        with _reading(db):
             version: int = db.execute("PRAGMA user_version").fetchone()[0]
             application = db.execute("PRAGMA application_id").fetchone()[0]
             empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -417,22 +434,30 @@ class _Connection:
             )
         return version
 
-    def _retry_while_busy(self, action: Callable[[], object]) -> None:
-        """Repeat what SQLite refuses at once, without its own patience: two processes making one file WAL."""
+    def _retry_while_busy(self, db: sqlite3.Connection, statement: str) -> None:
+        """Repeat a statement until no other process is in its way."""
         deadline = time.monotonic() + self._timeout
-        while True:
-            try:
-                action()
-            except sqlite3.OperationalError as error:
-                if not _is_passing(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(WAKE_INTERVAL)
-            else:
-                return
+        db.execute("PRAGMA busy_timeout = 0")
+        try:
+            while True:
+                try:
+                    db.execute(statement)
+                except sqlite3.OperationalError as error:
+                    if not _is_busy(error) or time.monotonic() > deadline:
+                        raise
+                    time.sleep(_TURN_INTERVAL)
+                else:
+                    return
+        finally:
+            db.execute(f"PRAGMA busy_timeout = {round(1000 * self._timeout)}")
+
+
+def _is_busy(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
 def _is_passing(error: BaseException) -> bool:
-    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL"))
+    return _is_busy(error) or getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL")
 
 
 _REMEDIES = {
