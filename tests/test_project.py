@@ -148,6 +148,11 @@ def test_version_stands_in_one_place() -> None:
         assert json.loads(package_json.read_text()).get("version", version) == version
 
 
+def test_readme_is_the_package_description() -> None:
+    if (ROOT / "README.md").is_file():
+        assert project().get("readme") == "README.md", 'add `readme = "README.md"` to [project] in pyproject.toml'
+
+
 def required(distribution: str) -> set[str]:
     """Return what a distribution always needs, by name, in small letters."""
     lines = metadata.requires(distribution) or []
