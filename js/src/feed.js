@@ -33,7 +33,7 @@ export class Feed {
   join(channel) {
     const group = this.groups.find((group) => !group.asked);
     if (group) group.channels.add(channel);
-    else this.groups.push(new Group(this.#start, [channel]));
+    else this.groups.push(new Group(this.groups[0] ? null : this.#start, [channel]));
   }
 
   /** @param {string} channel */

@@ -166,8 +166,9 @@ export class Poller {
     this.#feed.split(group, problem?.channels);
     group.failed(retryable, this.#retryAfter, this.#env.random());
     this.#showStatus();
-    if (!group.told.has(message)) this.#tell("error", error);
-    group.told.add(message);
+    const what = problem?.detail ?? message;
+    if (!group.told.has(what)) this.#tell("error", error);
+    group.told.add(what);
     this.#trace("act", { action: "failed", events: 0 });
   }
 

@@ -3,7 +3,7 @@
 import { mock } from "node:test";
 import { Landline } from "../src/landline.js";
 
-/** @import {LandlineOptions, TraceDetail} from "../../src/flask_landline/static/landline.js" */
+/** @import {Landline as PublicLandline, LandlineOptions, TraceDetail} from "../../src/flask_landline/static/landline.js" */
 
 /**
  * @typedef {object} Reply
@@ -174,6 +174,7 @@ export function makeLine(options, script = []) {
   mock.method(console, "error", () => {});
   const browser = new FakeBrowser();
   browser.script = script;
+  /** @type {PublicLandline} */
   const line = new Landline({ url: "/landline/", env: browser.env, ...options });
   /** @type {any[]} */
   const told = [];

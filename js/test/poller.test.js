@@ -1,0 +1,553 @@
+// The loop: when it asks, what it does when that fails, and what the page's life does to it.
+
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import { LandlineError } from "../src/landline.js";
+import { answer, event, makeLine, problem, settle } from "./fake.js";
+
+/** @param {ReturnType<typeof makeLine>["browser"]} browser */
+const times = (browser) => browser.asked.map(({ at }) => at - 1000);
+
+/** @param {any} [options] @param {any[]} [script] */
+async function start(options, script) {
+  const fake = makeLine(options, script);
+  fake.follow("orders");
+  await fake.browser.advance(0);
+  return fake;
+}
+
+/** @type {[string, number, number, number[]][]} advice in seconds, wish in ms */
+const intervals = [
+  ["the advice is the interval", 2, 0, [0, 2000, 4000]],
+  ["a slower wish wins", 2, 3000, [0, 3000, 6000]],
+  ["a faster wish does not", 2, 500, [0, 2000, 4000]],
+  ["a wish does not hold up what is waiting", 0, 3000, [0, 0, 0]],
+  ["advice is never taken for less than 100 ms", 0.001, 0, [0, 100, 200]],
+];
+for (const [name, interval, intervalMs, expected] of intervals) {
+  test(name, async () => {
+    let offset = 0;
+    const fake = makeLine({ intervalMs });
+    fake.browser.script = Array.from({ length: 3 }, () => () => answer([event("orders", ++offset)], `c${offset}`, { interval }));
+    fake.follow("orders");
+    await fake.browser.advance(6000);
+    assert.deepEqual(times(fake.browser).slice(0, 3), expected);
+  });
+}
+
+test("an interval is stretched by up to a tenth, so that pages do not march in step", async () => {
+  const { browser } = await start();
+  browser.luck = 0.5;
+  await browser.advance(2000);
+  await browser.advance(2100);
+  assert.deepEqual(times(browser), [0, 2000, 4100]);
+});
+
+test("the wish may change while waiting", async () => {
+  const { browser, line } = await start();
+  line.intervalMs = 9000;
+  assert.equal(line.intervalMs, 9000);
+  await browser.advance(8999);
+  assert.equal(browser.asked.length, 1);
+  line.intervalMs = 0;
+  await browser.advance(0);
+  assert.equal(browser.asked.length, 2);
+  assert.throws(() => (line.intervalMs = -1), TypeError);
+});
+
+test("new advice is followed from the answer that brings it", async () => {
+  const { browser } = await start({}, [answer(null, "c1", { interval: 5 }), answer(null, "c1", { interval: 1 })]);
+  await browser.advance(6000);
+  assert.deepEqual(times(browser), [0, 5000, 6000]);
+});
+
+for (const advice of [{}, { interval: null }, { interval: "soon" }, { interval: -1 }]) {
+  test(`advice without a usable interval (${JSON.stringify(advice)}) leaves the one before`, async () => {
+    const { browser } = await start({}, [
+      { body: { data: null, cursor: "c1", advice } },
+      answer(null, "c1", { interval: 5 }),
+      { body: { data: null, cursor: "c1", advice } },
+    ]);
+    await browser.advance(12000);
+    assert.deepEqual(times(browser), [0, 2000, 7000, 12000]);
+  });
+}
+
+test("handlers are never called for nothing new", async () => {
+  const { browser, got } = await start();
+  await browser.advance(60000);
+  assert.equal(browser.asked.length, 31);
+  assert.deepEqual(got, []);
+});
+
+test("never two polls at once, whatever is called", async () => {
+  const { browser, line, follow } = await start({}, [{ hang: true }]);
+  line.poll();
+  line.resume();
+  line.intervalMs = 1;
+  follow("room");
+  await browser.show("hidden");
+  await browser.show("visible");
+  await browser.advance(29000);
+  assert.equal(browser.asked.length, 1);
+  await browser.advance(5000);
+  assert.equal(browser.mostAtOnce, 1);
+});
+
+// Failures
+
+/** @type {[string, any, string, number][]} */
+const failures = [
+  ["a network failure", { error: new TypeError("fetch failed") }, "network", 0],
+  ["a body cut by the network", { body: {}, cut: new TypeError("terminated") }, "network", 0],
+  ["a 500", { status: 500, text: "<h1>oops" }, "http-500", 500],
+  ["a 502", { status: 502, text: "" }, "http-502", 502],
+  ["a captive portal", { text: "<!doctype html>Accept our terms" }, "http-200", 200],
+  ["an empty body", { text: "" }, "http-200", 200],
+  ["a refusal that time mends", problem(503, "busy"), "busy", 503],
+];
+for (const [name, reply, code, status] of failures) {
+  test(`${name} is tried again with growing pauses, told once, and over with the next answer`, async () => {
+    const fake = makeLine({}, [reply, reply, reply, reply, answer([event("orders", 1)], "c1"), reply]);
+    const { browser, line, got, tells } = fake;
+    browser.luck = 0.5;
+    fake.follow("orders");
+    await browser.advance(499);
+    assert.equal(line.status, "offline");
+    await browser.advance(7001);
+    assert.deepEqual(times(browser), [0, 500, 1500, 3500, 7500]);
+    assert.equal(line.status, "polling");
+    assert.deepEqual(got, [["orders", 1]]);
+    const [error, ...others] = tells("error");
+    assert.deepEqual(others, []);
+    assert.ok(error instanceof LandlineError);
+    assert.deepEqual([error.code, error.status, error.retryable], [code, status, true]);
+    assert.match(error.message, /^GET \/landline\/poll\?channel=orders: .*Trying again\.$/);
+    await browser.advance(2100 + 500);
+    assert.deepEqual(times(browser).slice(-2), [9600, 10100], "the pauses begin anew");
+    assert.equal(tells("error").length, 2, "and a new failure is told anew");
+    assert.deepEqual(tells("status").map(({ status }) => status), ["offline", "polling", "offline", "polling"]);
+  });
+}
+
+test("pauses grow no longer than a minute", async () => {
+  const { browser } = await start();
+  browser.quiet = { error: new Error("gone") };
+  browser.luck = 0.999;
+  await browser.advance(600000);
+  const pauses = times(browser).slice(1).map((time, index) => time - (times(browser)[index] ?? 0));
+  assert.ok(Math.max(...pauses) <= 60000);
+  assert.ok(browser.asked.length < 25, `${browser.asked.length} polls in ten minutes`);
+});
+
+test("distinct problems are told one by one", async () => {
+  const { browser, tells } = await start({}, [
+    { error: new Error("a") },
+    problem(503, "busy"),
+    { error: new Error("a") },
+    problem(503, "log-unavailable"),
+  ]);
+  await browser.advance(0);
+  assert.deepEqual(tells("error").map(({ code }) => code), ["network", "busy", "log-unavailable"]);
+});
+
+test("a hint is given where something else than Landline answered, and only there", async () => {
+  for (const [reply, hinted] of /** @type {[any, boolean][]} */ ([
+    [{ text: "<html>" }, true],
+    [{ status: 404, text: "Not found" }, true],
+    [{ status: 502, text: "Bad gateway" }, false],
+    [{ error: new Error("gone") }, false],
+    [problem(404, "unknown-channel"), false],
+  ])) {
+    const { tells } = await start({}, [reply]);
+    assert.equal(/Is the url right/.test(tells("error")[0].message), hinted);
+  }
+});
+
+test("a poll that takes too long is given up", async () => {
+  const { browser, line, tells } = await start({ timeoutMs: 4000 }, [{ hang: true }]);
+  browser.luck = 0.5;
+  await browser.advance(3999);
+  assert.equal(line.status, "polling");
+  await browser.advance(1);
+  assert.equal(line.status, "offline");
+  assert.match(tells("error")[0].message, /nothing within 4000 ms/);
+  await browser.advance(500);
+  assert.equal(browser.asked.length, 2);
+  assert.equal(line.status, "polling");
+});
+
+/** @type {[number, string][]} */
+const refusals = [
+  [400, "bad-request"],
+  [400, "bad-cursor"],
+  [401, "not-allowed"],
+  [403, "not-allowed"],
+  [404, "unknown-channel"],
+];
+for (const [status, code] of refusals) {
+  test(`${status} ${code} is told once with its problem, and tried again ever more slowly`, async () => {
+    const fake = makeLine({ cursor: "c0" });
+    const { browser, line, tells } = fake;
+    browser.quiet = problem(status, code, { channels: ["orders"], extra: 1 });
+    browser.luck = 0.5;
+    fake.follow("orders");
+    await browser.advance(160000);
+    assert.deepEqual(times(browser), [0, 2500, 7500, 17500, 37500, 67500, 97500, 127500, 157500]);
+    assert.equal(tells("error").length, 1);
+    const [error] = tells("error");
+    assert.deepEqual([error.code, error.status, error.retryable], [code, status, false]);
+    assert.equal(error.problem.extra, 1);
+    assert.ok(error.message.includes(error.problem.detail));
+    assert.equal(line.status, "offline");
+    browser.quiet = answer(null, "c1");
+    await browser.advance(30000);
+    assert.equal(line.status, "polling");
+  });
+}
+
+/** @type {[string, string, number][]} */
+const retryAfters = [
+  ["seconds", "7", 7000],
+  ["fractions of a second", "1.5", 1500],
+  ["a date", "Sun, 22 Nov 2026 12:00:07 GMT", 7000],
+  ["a date in the past", "Sun, 22 Nov 2026 11:00:00 GMT", 0],
+  ["nonsense", "soon", 0],
+  ["something negative", "-5", 0],
+];
+for (const [name, value, expected] of retryAfters) {
+  for (const status of [429, 503]) {
+    test(`Retry-After in ${name} is waited for after ${status}, and some more`, async () => {
+      mock.timers.enable({ apis: ["Date"], now: Date.UTC(2026, 10, 22, 12) });
+      try {
+        const fake = makeLine({}, [problem(status, "busy", {}, { "Retry-After": value })]);
+        fake.browser.luck = 0.25;
+        fake.follow("orders");
+        await fake.browser.advance(expected + 250);
+        assert.deepEqual(times(fake.browser), [0, expected + 250]);
+      } finally {
+        mock.timers.reset();
+      }
+    });
+  }
+}
+
+test("Retry-After holds whatever wakes the page, but not the page's own poll()", async () => {
+  const { browser, line } = await start({}, [problem(503, "busy", {}, { "Retry-After": "50" }), problem(503, "busy", {}, { "Retry-After": "50" })]);
+  await browser.show("hidden");
+  await browser.show("visible");
+  await browser.connect(false);
+  await browser.connect(true);
+  line.pause();
+  line.resume();
+  await browser.advance(49999);
+  assert.equal(browser.asked.length, 1);
+  await browser.advance(1);
+  assert.equal(browser.asked.length, 2);
+  line.poll();
+  await browser.advance(0);
+  assert.equal(browser.asked.length, 3);
+});
+
+test("Retry-After holds a channel added meanwhile too", async () => {
+  const { browser, follow } = await start({}, [problem(503, "busy", {}, { "Retry-After": "50" })]);
+  follow("room");
+  await browser.advance(49999);
+  assert.equal(browser.asked.length, 1);
+});
+
+test("an absurd Retry-After does not overflow the timer", async () => {
+  const { browser } = await start();
+  browser.script = [problem(503, "busy", {}, { "Retry-After": "99999999999" })];
+  await browser.advance(2000);
+  assert.equal(browser.asked.length, 2);
+  await browser.advance(2 ** 31 - 2);
+  assert.equal(browser.asked.length, 2);
+});
+
+// The loop guard
+
+test("'ask at once' five times for nothing at one cursor is a loop: told, and slowed down", async () => {
+  const fake = makeLine();
+  const { browser, tells, line } = fake;
+  browser.quiet = answer(null, "c1", { interval: 0 });
+  browser.luck = 0.5;
+  fake.follow("orders");
+  await browser.advance(60000);
+  // The first answer brings the cursor; five more bring nothing.
+  assert.deepEqual(times(browser).slice(0, 9), [0, 0, 0, 0, 0, 0, 500, 1500, 3500]);
+  assert.deepEqual(tells("error").map(({ code }) => code), ["loop"]);
+  assert.equal(line.status, "polling");
+  browser.quiet = answer(null, "c1");
+  await browser.advance(60000);
+  const { length } = browser.asked;
+  await browser.advance(2100);
+  assert.equal(browser.asked.length, length + 1, "the advice is followed again");
+});
+
+test("a cursor that moves, or events, are no loop", async () => {
+  let offset = 0;
+  const fake = makeLine();
+  fake.browser.script = Array.from({ length: 50 }, (_, index) => () =>
+    answer(index % 2 ? null : [event("orders", ++offset)], `c${index}`, { interval: 0 }),
+  );
+  fake.follow("orders");
+  await fake.browser.advance(0);
+  assert.equal(fake.browser.asked.length, 51);
+  assert.deepEqual(fake.tells("error"), []);
+});
+
+// pause, resume, poll
+
+test("pause stops asking, resume asks at once", async () => {
+  const { browser, line } = await start();
+  line.pause();
+  line.pause();
+  await browser.advance(60000);
+  assert.equal(browser.asked.length, 1);
+  line.resume();
+  await settle();
+  assert.equal(browser.asked.length, 2);
+});
+
+test("an answer under way is still delivered after pause", async () => {
+  const { browser, line, got } = await start();
+  browser.script = [
+    () => {
+      line.pause();
+      return answer([event("orders", 1)], "c1", { interval: 0 });
+    },
+  ];
+  await browser.advance(60000);
+  assert.deepEqual(got, [["orders", 1]]);
+  assert.equal(browser.asked.length, 2);
+});
+
+test("poll asks at once and the wait begins anew", async () => {
+  const { browser, line } = await start();
+  await browser.advance(500);
+  line.poll();
+  await browser.advance(2000);
+  assert.deepEqual(times(browser), [0, 500, 2500]);
+});
+
+test("poll while paused asks exactly once, also when more is waiting", async () => {
+  const { browser, line, trace } = await start();
+  line.pause();
+  browser.script = [answer([event("orders", 1)], "c1", { interval: 0 })];
+  line.poll();
+  await browser.advance(60000);
+  assert.equal(browser.asked.length, 2);
+  line.poll();
+  await browser.advance(60000);
+  assert.equal(browser.asked.length, 3);
+  assert.deepEqual(trace.at(-1), { step: 3, phase: "wait", waitMs: null, why: "paused" });
+});
+
+test("poll while a poll is under way asks once more after it, however often it was called", async () => {
+  const { browser, line } = await start();
+  browser.script = [
+    () => {
+      line.poll();
+      line.poll();
+      return answer(null, "c1");
+    },
+  ];
+  await browser.advance(2000);
+  assert.deepEqual(times(browser), [0, 2000, 2000]);
+});
+
+test("poll does not wait for a backoff", async () => {
+  const { browser, line } = await start();
+  browser.luck = 0.9;
+  browser.script = [{ error: new Error("gone") }];
+  await browser.advance(2000);
+  assert.equal(line.status, "offline");
+  line.poll();
+  await settle();
+  assert.equal(line.status, "polling");
+});
+
+// The page's life
+
+test("a hidden page asks at the hidden interval, and at once when it is shown", async () => {
+  const { browser } = await start({ hiddenIntervalMs: 30000 });
+  await browser.show("hidden");
+  await browser.advance(29999);
+  assert.deepEqual(times(browser), [0]);
+  await browser.advance(5001);
+  assert.deepEqual(times(browser), [0, 30000]);
+  await browser.show("visible");
+  await browser.advance(2000);
+  assert.deepEqual(times(browser), [0, 30000, 35000, 37000]);
+});
+
+test("a page that is opened hidden reads once, then at the hidden interval", async () => {
+  const { browser, follow } = makeLine();
+  await browser.show("hidden");
+  follow("orders");
+  await browser.advance(60000);
+  assert.deepEqual(times(browser), [0, 60000]);
+});
+
+test("hidden never means more often than shown, and what is waiting is still read at once", async () => {
+  const { browser } = await start({ hiddenIntervalMs: 10, intervalMs: 5000 }, [answer([event("orders", 1)], "c1", { interval: 0 })]);
+  await browser.show("hidden");
+  await browser.advance(5000);
+  assert.deepEqual(times(browser), [0, 0, 5000]);
+});
+
+test("a page that is left asks no more, and at once when it comes back", async () => {
+  const { browser, line } = await start();
+  await browser.fire("pagehide");
+  await browser.show("hidden");
+  line.poll();
+  await browser.advance(600000);
+  assert.equal(browser.asked.length, 1);
+  await browser.fire("pageshow");
+  await browser.show("visible");
+  assert.deepEqual(times(browser), [0, 600000, 600000].slice(0, browser.asked.length));
+  assert.ok(browser.asked.length >= 2);
+});
+
+test("leaving the page ends the poll under way without calling it a failure", async () => {
+  const { browser, told } = await start({}, [{ hang: true }]);
+  await browser.fire("pagehide");
+  assert.ok(browser.last.init.signal?.aborted);
+  await browser.advance(60000);
+  assert.deepEqual(told, []);
+  await browser.fire("pageshow");
+  assert.equal(browser.asked.length, 2);
+});
+
+test("the pageshow of a page just loaded is nothing", async () => {
+  const { browser } = await start();
+  await browser.fire("pageshow");
+  assert.equal(browser.asked.length, 1);
+});
+
+test("offline stops, online asks at once", async () => {
+  const { browser, line, tells } = await start();
+  await browser.connect(false);
+  assert.equal(line.status, "offline");
+  await browser.advance(600000);
+  assert.equal(browser.asked.length, 1);
+  await browser.connect(true);
+  assert.equal(browser.asked.length, 2);
+  assert.equal(line.status, "polling");
+  assert.deepEqual(tells("status"), [{ status: "offline" }, { status: "polling" }]);
+});
+
+test("online ends a backoff", async () => {
+  const { browser } = await start();
+  browser.luck = 0.9;
+  browser.script = [{ error: new Error("gone") }, { error: new Error("gone") }];
+  await browser.advance(2000);
+  await browser.connect(false);
+  await browser.connect(true);
+  assert.equal(browser.asked.length, 3);
+});
+
+test("going offline ends the poll under way, and its late answer is not taken", async () => {
+  const { browser, got } = await start({}, [{ hang: true }]);
+  await browser.connect(false);
+  assert.ok(browser.last.init.signal?.aborted);
+  browser.quiet = answer([event("orders", 1)], "c1");
+  await browser.connect(true);
+  await browser.advance(100);
+  assert.deepEqual(got, [["orders", 1]]);
+  assert.equal(browser.mostAtOnce, 1);
+});
+
+test("a page opened without a network waits for it", async () => {
+  const { browser, line, follow } = makeLine();
+  await browser.connect(false);
+  follow("orders");
+  await browser.advance(60000);
+  assert.equal(browser.asked.length, 0);
+  assert.equal(line.status, "offline");
+  await browser.connect(true);
+  assert.equal(browser.asked.length, 1);
+});
+
+test("paused stays paused, whatever the page does", async () => {
+  const { browser, line } = await start();
+  line.pause();
+  await browser.show("hidden");
+  await browser.show("visible");
+  await browser.connect(false);
+  await browser.connect(true);
+  await browser.fire("pagehide");
+  await browser.fire("pageshow");
+  await browser.advance(600000);
+  assert.equal(browser.asked.length, 1);
+});
+
+test("after a sleep the page asks once, not for all it missed", async () => {
+  const { browser } = await start();
+  await browser.sleep(8 * 3600000);
+  assert.equal(browser.asked.length, 2);
+  await browser.advance(2000);
+  assert.equal(browser.asked.length, 3);
+});
+
+// The trace
+
+/** @type {[string, any, any, any][]} a reply, and the phases answer and act */
+const steps = [
+  ["two events", answer([event("orders", 1), event("orders", 2)], "c2"), { found: "2 new events" }, { action: "updated", events: 2 }],
+  ["one event", answer([event("orders", 1)], "c1"), { found: "1 new event" }, { action: "updated", events: 1 }],
+  ["nothing new", answer(null, "c0"), { found: "nothing new" }, { action: "no change", events: 0 }],
+  ["an empty list", answer([], "c0"), { found: "nothing new" }, { action: "no change", events: 0 }],
+  ["a reset", answer(null, "c1", { reset: { channels: ["orders"], reason: "trimmed" } }), { found: "reset: trimmed, nothing new" }, { action: "reset", events: 0 }],
+  ["a 304", { status: 304, text: "" }, { status: 304, found: "nothing new", response: { cursor: "c0", advice: { interval: null } } }, { action: "no change", events: 0 }],
+  ["a refusal", problem(403, "not-allowed"), { status: 403, found: "failed: not-allowed", response: /not-allowed, do something/ }, { action: "failed", events: 0 }],
+  ["no answer", { error: new TypeError("gone") }, { status: 0, found: "failed: network", response: /gone/ }, { action: "failed", events: 0 }],
+];
+for (const [name, reply, found, act] of steps) {
+  test(`${name} is traced: ask, answer, act, wait`, async () => {
+    const { browser, trace, line, follow } = makeLine({ cursor: "c0" }, [() => ((browser.time += 12), reply)]);
+    browser.luck = 0.5;
+    follow("orders");
+    await settle();
+    line.close();
+    const [asked, answered, acted, waited] = /** @type {any[]} */ (trace);
+    assert.deepEqual(asked, { step: 1, phase: "ask", request: "GET /landline/poll?channel=orders&cursor=c0" });
+    const { response = reply.body, ...others } = found;
+    if (response instanceof RegExp) assert.match(answered.response, response);
+    else assert.deepEqual(answered.response, response);
+    assert.deepEqual({ ...answered, response: 0 }, { step: 1, phase: "answer", status: 200, ms: 12, response: 0, ...others });
+    assert.deepEqual(acted, { step: 1, phase: "act", ...act });
+    const retry = act.action === "failed";
+    assert.deepEqual(waited, { step: 1, phase: "wait", waitMs: retry ? (reply.status ? 2500 : 500) : 2100, why: retry ? "retry" : "interval" });
+  });
+}
+
+test("a wait is traced again when it changes", async () => {
+  const { browser, line, trace } = await start();
+  trace.length = 0;
+  await browser.advance(500);
+  await browser.show("hidden");
+  line.pause();
+  await browser.connect(false);
+  await browser.fire("pagehide");
+  line.close();
+  assert.deepEqual(trace.map((detail) => [detail.step, /** @type {any} */ (detail).why, /** @type {any} */ (detail).waitMs]), [
+    [1, "hidden", 59500],
+    [1, "paused", null],
+    [1, "paused", null],
+    [1, "hidden", null],
+    [1, "closed", null],
+  ]);
+});
+
+test("the waits of more, retry and offline are traced as such", async () => {
+  const { browser, trace } = await start({}, [answer([event("orders", 1)], "c1", { interval: 0 }), problem(503, "busy", {}, { "Retry-After": "3" })]);
+  await browser.connect(false);
+  const waits = trace.filter(({ phase }) => phase === "wait");
+  assert.deepEqual(waits.map((detail) => [/** @type {any} */ (detail).why, /** @type {any} */ (detail).waitMs]), [
+    ["more", 0],
+    ["retry", 3000],
+    ["offline", null],
+  ]);
+});
