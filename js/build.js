@@ -5,8 +5,11 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
-// The polling stage; with every transport and the line shared between tabs it may come to 6 KB.
-const LIMIT_BYTES = 3072;
+// The polling stage; with every transport and the line shared between tabs it may come to 6 KB (6144).
+const LIMIT_BYTES = 3712;
+
+// Names that only pass between our own modules. None of them may be public; npm test runs on the bundle too and would notice.
+const INTERNAL = "answered asked dueAt failed failures groups hold hurry join leave plan query retryAfterMs split take told";
 
 const target = new URL("../src/flask_landline/static/landline.js", import.meta.url);
 const { outputFiles } = await build({
@@ -15,8 +18,9 @@ const { outputFiles } = await build({
   format: "esm",
   target: "es2022",
   minify: true,
+  mangleProps: new RegExp(`^(${INTERNAL.replaceAll(" ", "|")})$`),
   legalComments: "none",
-  banner: { js: "// Made from js/ by `npm run build`" },
+  banner: { js: "// Built from js/" },
   write: false,
 });
 const built = outputFiles[0]?.text ?? "";

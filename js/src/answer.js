@@ -29,8 +29,9 @@ import { LandlineError } from "./errors.js";
  */
 export function readAnswer({ status, text, headers }, cursor, request) {
   const body = status === 304 ? { cursor, advice: { interval: headers.get("Landline-Interval") } } : parse(text);
-  if (typeof body?.cursor === "string" && body.advice instanceof Object && Array.isArray(body.data ?? [])) {
-    return { ...body, data: body.data ?? [], intervalMs: milliseconds(body.advice.interval), body };
+  const data = body?.data ?? [];
+  if (typeof body?.cursor === "string" && body.advice instanceof Object && data.every?.(isEvent)) {
+    return { ...body, data, intervalMs: milliseconds(body.advice.interval), body };
   }
   const problem = body?.code ? body : undefined;
   // A page where an answer should be: somebody else spoke.
@@ -57,6 +58,9 @@ export function describe(answer) {
   const news = data[0] ? `${data.length} new event${data[1] ? "s" : ""}` : "nothing new";
   return { found: reset ? `reset: ${reset.reason}, ${news}` : news, response: body };
 }
+
+/** @param {any} event */
+const isEvent = (event) => event?.channel;
 
 /** @param {string} text */
 function parse(text) {

@@ -53,7 +53,7 @@ export class Feed {
     const others = [...channels].filter((channel) => !refused.includes(channel));
     if (!others[0] || others.length === channels.size) return;
     for (const channel of others) channels.delete(channel);
-    this.groups.unshift(new Group(cursor, others));
+    this.groups.unshift(Object.assign(new Group(cursor, others), { asked: true }));
   }
 
   /**

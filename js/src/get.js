@@ -1,4 +1,4 @@
-// One GET, body included, within a time limit. What goes wrong below HTTP is a reply too, with status 0.
+// One GET, body included, within a time limit; cookies as by default, to the page's own origin only. What goes wrong below HTTP is a reply too, with status 0.
 
 /** @import {Env} from "../../src/flask_landline/static/landline.js" */
 /** @import {Reply} from "./answer.js" */

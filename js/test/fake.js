@@ -1,7 +1,6 @@
 // A browser and a server made of nothing: time moves when a test says so, and each poll is answered by its script.
 
 import { mock } from "node:test";
-import { Landline } from "../src/landline.js";
 
 /** @import {Landline as PublicLandline, LandlineOptions, TraceDetail} from "../../src/flask_landline/static/landline.js" */
 
@@ -17,6 +16,11 @@ import { Landline } from "../src/landline.js";
  */
 
 /** @typedef {{url: URL, init: RequestInit, at: number, query: string}} Ask */
+
+// The same tests hold the source and, with LANDLINE_BUNDLE set, the file that pages load to the same behaviour.
+export const folder = process.env.LANDLINE_BUNDLE ? "../../src/flask_landline/static" : "../src";
+/** @type {typeof import("../src/landline.js")} */
+export const { Landline, LandlineError } = await import(`${folder}/landline.js`);
 
 /** Let everything that was promised happen. */
 export const settle = () => new Promise((resolve) => setImmediate(resolve));

@@ -2,8 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Landline, LandlineError } from "../src/landline.js";
-import { answer, event, makeLine, problem, settle } from "./fake.js";
+import { Landline, LandlineError, answer, event, folder, makeLine, problem, settle } from "./fake.js";
 
 /** @type {[string, any, RegExp][]} */
 const wrongOptions = [
@@ -47,7 +46,7 @@ test("without a prefix, the folder of the script is polled", async () => {
   const { browser, follow } = makeLine({ url: undefined });
   follow("orders");
   await settle();
-  assert.equal(browser.last.url.href, `${new URL("../src/poll", import.meta.url)}?channel=orders`);
+  assert.equal(browser.last.url.href, `${new URL(`${folder}/poll`, import.meta.url)}?channel=orders`);
 });
 
 test("undefined options are the defaults", async () => {
@@ -377,4 +376,12 @@ test("close ends the poll under way, silently", async () => {
   await browser.advance(60000);
   assert.ok(browser.last.init.signal?.aborted);
   assert.deepEqual(told, []);
+});
+
+test("a channel put on while a refusal is told is joined, not read from the others' position", async () => {
+  const { browser, line, follow } = makeLine({ cursor: "c0" }, [problem(403, "not-allowed", { channels: ["room"] })]);
+  line.addEventListener("error", () => follow("stock"));
+  ["orders", "room"].forEach(follow);
+  await settle();
+  assert.deepEqual(browser.asked.map(({ query }) => query).slice(1, 3), ["channel=orders&cursor=c0", "channel=stock"]);
 });

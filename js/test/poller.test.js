@@ -2,8 +2,7 @@
 
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { LandlineError } from "../src/landline.js";
-import { answer, event, makeLine, problem, settle } from "./fake.js";
+import { LandlineError, answer, event, makeLine, problem, settle } from "./fake.js";
 
 /** @param {ReturnType<typeof makeLine>["browser"]} browser */
 const times = (browser) => browser.asked.map(({ at }) => at - 1000);
@@ -104,6 +103,7 @@ const failures = [
   ["a 502", { status: 502, text: "" }, "http-502", 502],
   ["a captive portal", { text: "<!doctype html>Accept our terms" }, "http-200", 200],
   ["an empty body", { text: "" }, "http-200", 200],
+  ["a list of things that are no events", { body: { data: [null], cursor: "c", advice: {} } }, "http-200", 200],
   ["a refusal that time mends", problem(503, "busy"), "busy", 503],
 ];
 for (const [name, reply, code, status] of failures) {
@@ -436,6 +436,14 @@ test("offline stops, online asks at once", async () => {
   assert.equal(browser.asked.length, 2);
   assert.equal(line.status, "polling");
   assert.deepEqual(tells("status"), [{ status: "offline" }, { status: "polling" }]);
+});
+
+test("poll asks while offline too: the browser may be wrong", async () => {
+  const { browser, line } = await start();
+  await browser.connect(false);
+  line.poll();
+  await browser.advance(60000);
+  assert.equal(browser.asked.length, 2);
 });
 
 test("online ends a backoff", async () => {
