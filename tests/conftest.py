@@ -14,6 +14,8 @@ import pytest
 
 from tests.processes import until
 
+pytest.register_assert_rewrite("flask_landline.testing")
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 

@@ -1,0 +1,26 @@
+"""For tests of a log of your own: the contract of `flask_landline.logs.base` as a suite, and a clock that stands still.
+
+Needs pytest, and nothing else of the package imports it. To see the values behind a failed assert, put
+`pytest.register_assert_rewrite("flask_landline.testing")` into your `conftest.py`.
+"""
+
+from .reading import ReadingContract
+from .retention import RetentionContract
+from .sharing import SharingContract
+from .tools import Clock, in_child, in_threads
+from .waiting import WaitingContract
+
+__all__ = ["Clock", "LogContract", "in_child", "in_threads"]
+
+
+class LogContract(ReadingContract, RetentionContract, WaitingContract, SharingContract):
+    """What every log must do. Subclass it in a test file, and give it a fixture `make_log`.
+
+    Set `shared = False` for a log that is one process's alone.
+
+    Example:
+        >>> class TestMyLog(LogContract):
+        ...     @pytest.fixture
+        ...     def make_log(self, tmp_path):
+        ...         return lambda clock: MyLog(tmp_path / "log", clock=clock)
+    """

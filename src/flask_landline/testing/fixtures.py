@@ -1,0 +1,53 @@
+"""What the parts of the contract have in common: logs, fresh for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ..event import Event
+from ..logs.base import Log, Retention
+from .tools import Clock
+
+FOR_EVER = Retention(keep=None, keep_for=None)
+"""Nothing is trimmed."""
+
+
+def offsets_of(events: list[Event]) -> list[int]:
+    """Return where events stand in the log."""
+    return [event.offset for event in events]
+
+
+class LogFixtures:
+    """The fixtures of a contract's test."""
+
+    shared = True
+    """Whether all logs that `make_log` makes in one test, and forked children, see one store. If not, a child must
+    see a new, empty life."""
+
+    @pytest.fixture
+    def make_log(self) -> Callable[[Clock], Log]:
+        """Return a function that makes a log which tells the time by the clock it is given. Yours to write."""
+        raise NotImplementedError("give your subclass of LogContract a fixture `make_log`")
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        """Return the clock of `log`."""
+        return Clock()
+
+    @pytest.fixture
+    def log(self, make_log: Callable[[Clock], Log], clock: Clock) -> Iterator[Log]:
+        """Return an empty log, closed after the test."""
+        log = make_log(clock)
+        yield log
+        log.close()
+
+    @pytest.fixture
+    def other(self, log: Log, make_log: Callable[[Clock], Log], clock: Clock) -> Iterator[Log]:
+        """Return a second log over the same store, as another process would have it."""
+        if not self.shared:
+            pytest.skip("this log is one process's alone")
+        other = make_log(clock)
+        yield other
+        other.close()

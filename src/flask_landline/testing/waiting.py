@@ -1,0 +1,100 @@
+"""The contract of waiting and of leases."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from ..cursor import Cursor
+from ..logs.base import Log
+from .fixtures import LogFixtures
+from .tools import PATIENCE, Clock, in_threads
+
+
+class WaitingContract(LogFixtures):
+    """A wait ends when it should, and a lease has one holder."""
+
+    def test_wait_returns_at_once_when_the_tail_is_another(self, log: Log) -> None:
+        before = log.tail()
+        log.append("a", "1")
+        assert log.wait(before, PATIENCE) is True
+        assert log.wait(Cursor("0" * 8, log.tail().offset), PATIENCE) is True
+
+    @pytest.mark.parametrize("timeout", [0.0, 0.03])
+    def test_wait_gives_up_after_its_timeout(self, log: Log, timeout: float) -> None:
+        log.append("a", "1")
+        assert log.wait(log.tail(), timeout) is False
+
+    def test_wait_ends_at_an_append(self, log: Log) -> None:
+        for number in range(5):
+            tail = log.tail()
+            assert in_threads(lambda tail=tail: log.wait(tail, PATIENCE), lambda n=number: log.append("a", str(n)))[0]  # type: ignore[misc]
+
+    def test_wait_ends_at_an_append_by_another_log(self, log: Log, other: Log) -> None:
+        tail = log.tail()
+        assert in_threads(lambda: log.wait(tail, PATIENCE), lambda: other.append("a", "1"))[0] is True
+
+    @pytest.mark.parametrize("ending", ["wake", "close"])
+    def test_wake_and_close_end_a_wait(self, log: Log, ending: str) -> None:
+        tail = log.tail()
+        ended = threading.Event()
+
+        def wait() -> bool:
+            try:
+                return log.wait(tail, 10 * PATIENCE)
+            finally:
+                ended.set()
+
+        def end() -> None:
+            # Again and again: nobody can tell from outside that the wait has begun.
+            while not ended.wait(0.005):
+                getattr(log, ending)()
+
+        assert in_threads(wait, wait, end)[:2] == [False, False]
+
+    # Leases.
+
+    def test_lease_belongs_to_one_holder_until_it_expires(self, log: Log, clock: Clock) -> None:
+        assert log.lease("x", 10.0, "me") is True
+        assert log.lease("x", 10.0, "you") is False
+        clock.advance(9.999)
+        assert log.lease("x", 10.0, "you") is False
+        clock.advance(0.002)
+        assert log.lease("x", 10.0, "you") is True
+        assert log.lease("x", 10.0, "me") is False
+
+    def test_lease_is_extended_by_its_holder(self, log: Log, clock: Clock) -> None:
+        assert log.lease("x", 10.0, "me") is True
+        clock.advance(9.0)
+        assert log.lease("x", 10.0, "me") is True
+        clock.advance(9.0)
+        assert log.lease("x", 10.0, "you") is False
+
+    def test_lease_of_no_seconds_is_given_back(self, log: Log) -> None:
+        assert log.lease("x", 10.0, "me") is True
+        assert log.lease("x", 0.0, "me") is True
+        assert log.lease("x", 10.0, "you") is True
+
+    def test_leases_of_different_names_do_not_meet(self, log: Log) -> None:
+        assert log.lease("x", 10.0, "me") is True
+        assert log.lease("y", 10.0, "you") is True
+
+    def test_lease_is_one_for_all_logs_over_the_store(self, log: Log, other: Log) -> None:
+        assert log.lease("x", 10.0, "me") is True
+        assert other.lease("x", 10.0, "you") is False
+        assert other.lease("x", 0.0, "me") is True
+        assert other.lease("x", 10.0, "you") is True
+
+    def test_lease_raced_for_is_won_by_one(self, log: Log) -> None:
+        holders = "abcdefgh"
+        for number in range(5):
+            won = in_threads(*(lambda who=who, n=number: log.lease(f"x{n}", 10.0, who) for who in holders))
+            assert won.count(True) == 1
+
+    def test_lease_is_no_event(self, log: Log) -> None:
+        log.append("a", "1")
+        tail = log.tail()
+        log.lease("x", 10.0, "me")
+        assert log.tail() == tail
+        assert log.wait(tail, 0.0) is False

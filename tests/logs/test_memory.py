@@ -1,0 +1,15 @@
+"""The log in memory keeps the log's contract."""
+
+from collections.abc import Callable
+
+import pytest
+from flask_landline.logs.memory import MemoryLog
+from flask_landline.testing import Clock, LogContract
+
+
+class TestContract(LogContract):
+    shared = False
+
+    @pytest.fixture
+    def make_log(self) -> Callable[[Clock], MemoryLog]:
+        return lambda clock: MemoryLog(clock=clock)
