@@ -25,6 +25,8 @@ export class Flow {
   #root;
   #svg;
   #nodes = new Map();
+  /** What each node says while it is not its turn. */
+  #idle = new Map();
   #edges = new Map();
   #queue = [];
   #timer = 0;
@@ -36,23 +38,26 @@ export class Flow {
   constructor(root) {
     this.#root = root;
     this.#svg = root.querySelector("svg");
-    for (const node of root.querySelectorAll("[data-node]")) this.#nodes.set(node.dataset.node, node);
+    for (const node of root.querySelectorAll("[data-node]")) {
+      this.#nodes.set(node.dataset.node, node);
+      this.#idle.set(node.dataset.node, node.querySelector("span").textContent);
+    }
     for (const [from, to, word] of EDGES) this.#edges.set(`${from} ${to}`, this.#makeEdge(word));
     new ResizeObserver(() => this.#layOut()).observe(root);
     document.fonts?.ready.then(() => this.#layOut());
   }
 
   /** Begin a round. What is left of the last one is skipped. */
-  begin(said) {
+  begin() {
     clearTimeout(this.#timer);
     this.#timer = 0;
     this.#queue = [];
     for (const [name, node] of this.#nodes) {
       node.removeAttribute("data-state");
-      if (name !== "asks") this.#say(name, "");
+      this.#say(name, this.#idle.get(name));
     }
     for (const { group } of this.#edges.values()) group.removeAttribute("data-state");
-    this.#light("asks", said);
+    this.#light("asks", this.#idle.get("asks"));
   }
 
   /**

@@ -46,7 +46,7 @@ export class Happening {
     const url = new URL(request.split(" ")[1], location.href);
     const cursor = url.searchParams.get("cursor");
     this.#done = [];
-    this.#flow.begin(cursor ? "what came since?" : "how do things stand?");
+    this.#flow.begin();
     this.#row = this.#steps.insertRow(0);
     this.#row.setAttribute("role", "row");
     this.#write(String(step));
@@ -82,7 +82,7 @@ export class Happening {
     this.#row.dataset.action = action;
     this.#show("cursor", this.#line.cursor ?? "none yet");
     this.#show("ui", done || unchanged);
-    if (isAnswer) this.#flow.go(events ? "update" : "leave", done || unchanged);
+    if (isAnswer) this.#flow.go(events ? "update" : "leave", done || "nothing to do");
   }
 
   wait({ waitMs, why }) {

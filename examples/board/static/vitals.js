@@ -66,9 +66,10 @@ function memory({ memory: { used, total } }) {
 function network({ network: { received, sent } }, samples) {
   const most = Math.max(...samples.map((sample) => Math.max(sample.network.received, sample.network.sent)));
   const top = roundUp(Math.max(most, QUIET_NETWORK));
+  const [figure, unit] = rate(received);
   return {
-    value: number(...rate(received)),
-    parts: [part("received", ""), part("sent", rate(sent).join(" "), "other")],
+    value: number(figure, `${unit} in`),
+    parts: [part("out", rate(sent).join(" "), "other")],
     scale: rate(top).join(" "),
     top,
     pick: (sample) => [sample.network.received, sample.network.sent],
