@@ -40,6 +40,23 @@ class Config:
     """Seconds a request may be held, at most. Below the 30 s after which common routers give up on a
     silent request."""
 
+    keepalive: float = field(default=15.0, metadata=_number(0.1))
+    """Seconds of silence after which a stream or socket is told that it lives. Half of the 30 s and a quarter of the
+    60 s after which common proxies cut a silent connection; clients give a line up after twice this."""
+
+    max_held: int = field(default=10_000, metadata=_number(0, whole=True))
+    """Requests a process holds at most; beyond 80 % of its file descriptors it holds none either. 0: none."""
+
+    max_pending: int = field(default=1024 * 1024, metadata=_number(1, whole=True))
+    """Bytes that may wait for one slow reader; beyond, its line is cut, and it comes back with its cursor."""
+
+    listen: str | None = None
+    """A second door for the wire alone, `host:port` or `unix:/path`, for a proxy to route the prefix to: polls then
+    pass no WSGI server. None: there is none."""
+
+    origins: tuple[str, ...] = ()
+    """Origins, such as `https://app.example.org`, whose pages may open a socket here; the server's own always may."""
+
     held_threads: int = field(default=2, metadata=_number(0, whole=True))
     """Threads of a process that may hold long polls, where nothing but the thread can hold one. Keep it below
     the server's number of threads. 0: short polls only."""

@@ -20,8 +20,15 @@ class Event:
     """When the log took it, Unix seconds."""
     payload: str
     """The published value as JSON text on one line, encoded once, at publish."""
+    epoch: str = ""
+    """The life of the log that gave the offset."""
     snapshot: bool = False
     """Whether this stands for the channel's whole state instead of one thing (WIRE §8)."""
+
+    @property
+    def cursor(self) -> str:
+        """The position just after this event."""
+        return f"{self.epoch}-{self.offset}"
 
     @property
     def data(self) -> Any:
@@ -34,3 +41,8 @@ class Event:
         head = f'{{"channel": {json.dumps(self.channel)}, "offset": {self.offset}, "at": {self.at!r}'
         tail = ', "snapshot": true}' if self.snapshot else "}"
         return f'{head}, "data": {self.payload}{tail}'.encode()
+
+    @cached_property
+    def sse(self) -> bytes:
+        """The event as a block of an event stream (WIRE §5): made once for all the readers of this process."""
+        return f"id: {self.cursor}\nevent: {self.channel}\ndata: {self.payload}\n\n".encode()

@@ -12,7 +12,7 @@ from .errors import UsageError
 from .event import Event
 from .logs.base import Retention
 from .state import State
-from .wsgi.middleware import PollMiddleware
+from .wsgi.middleware import WireMiddleware
 from .wsgi.pages import add_pages
 
 
@@ -49,7 +49,7 @@ class Landline:
             raise UsageError(f"App {app.name!r} has a Landline already. Use one object for all its channels.")
         state = State(app, self.channels)
         app.extensions["landline"] = state
-        app.wsgi_app = PollMiddleware(app.wsgi_app, state)  # type: ignore[method-assign]
+        app.wsgi_app = WireMiddleware(app.wsgi_app, state)  # type: ignore[method-assign]
         add_pages(app, state)
         self._apps.add(app)
 

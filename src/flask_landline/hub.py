@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from . import forks
 from .cursor import Cursor, Position, Word
 from .errors import LogError
+from .event import Event
 from .logs.base import Log
 from .reading import PAGE_EVENTS, Reading, Reset, compare, page
 from .window import Window
@@ -129,8 +130,25 @@ class Hub:
             return self.read(channels, position, limit)
         return page(events, tail, tail, reset, limit)
 
-    @contextmanager
-    def listening(self, wake: Callable[[], None]) -> Iterator[None]:
+    def since(self, position: Cursor) -> list[Event] | None:
+        """Return what all channels have between a position and the window's end, without asking the log.
+
+        None: the window does not reach back to the position, or is of another life; only `read` can tell.
+        """
+        with self._lock:
+            if self._window is None or self._window.epoch != position.epoch or position.offset > self._window.end:
+                return None
+            return self._window.since(position.offset)
+
+    def peek(self, channels: Collection[str], position: Cursor, upto: int) -> list[Event] | None:
+        """Return what `channels` have between a position and an offset, without asking the log; None as for `since`."""
+        with self._lock:
+            if self._window is None or self._window.epoch != position.epoch or position.offset > upto:
+                return None
+            events = self._window.read(channels, position.offset)
+        return events and [event for event in events if event.offset <= upto]
+
+    def register(self, wake: Callable[[], None]) -> None:
         """Have `wake` called, from some thread, whenever there may be something new.
 
         Register first, then read, then wait. `wake` must be quick and must not raise; it may be called
@@ -141,13 +159,20 @@ class Hub:
             if self._follower is None and not self._closing.is_set():
                 self._follower = threading.Thread(target=self._follow, name="landline-follower", daemon=True)
                 self._follower.start()
+
+    def unregister(self, wake: Callable[[], None]) -> None:
+        """End what `register` began. The follower stays for one `CHECK_INTERVAL` more: the next is often near."""
+        with self._registry:
+            self._wakes.discard(wake)
+
+    @contextmanager
+    def listening(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Register `wake` for the time of the block."""
+        self.register(wake)
         try:
             yield
         finally:
-            with self._registry:
-                self._wakes.discard(wake)
-                if not self._wakes:
-                    self._log.wake()
+            self.unregister(wake)
 
     def close(self) -> None:
         """Wake everybody and end the follower, for good; the log stays open."""

@@ -19,6 +19,7 @@ from .hub import Hub
 from .logs import open_log
 from .payload import encode
 from .protocol.problem import log_unavailable, unknown_channels
+from .reading import Reading
 from .source import Sources
 
 TRIM_INTERVAL = 60.0
@@ -42,6 +43,8 @@ class State:
         self.log = open_log(self.config.log, folder=Path(app.instance_path), synchronous=self.config.synchronous)
         self.hub = Hub(self.log, window_events=self.config.window_events, window_bytes=self.config.window_bytes)
         self.sources = Sources(self.log, call=self._call_source, publish=self.publish, encode=self.encode)
+        self.closing: list[Callable[[], None]] = []
+        """What to call before the log is closed: others who read it."""
         self._next_trim = 0.0
 
     def publish(self, name: str, data: Any) -> Event:
@@ -68,25 +71,37 @@ class State:
             raise unknown_channels(missing)
         return [resolved for resolved in found.values() if resolved is not None]
 
-    def snapshots(self, items: Iterable[Resolved], position: Cursor, environ: Mapping[str, Any]) -> list[Event]:
-        """Run the snapshot functions of channels, in a request context.
+    def snapshots(
+        self,
+        items: Iterable[Resolved],
+        reading: Reading,
+        environ: Mapping[str, Any] | None = None,
+        *,
+        newcomer: bool = False,
+    ) -> list[Event]:
+        """Run the snapshot functions of the channels whose whole state a reader needs (WIRE §8).
 
         Args:
-            items: the channels; those without a snapshot function are passed over.
-            position: the end of the log, read before this call: what the snapshots include at least.
-            environ: the request's WSGI environment.
+            items: the channels it reads.
+            reading: what it is told; made before this call, so a snapshot includes at least what is before its tail.
+            environ: the request's WSGI environment, where a request is being answered.
+            newcomer: whether it has no state of any of them; else only those that a reset names.
 
         Raises:
-            Refusal: one of them failed; the client keeps its position and asks again.
+            Refusal: a function failed; the client keeps its position and asks again.
         """
-        wanted = [item for item in items if item.channel.snapshot_function is not None]
-        if not wanted:
+        reset = reading.reset.channels if reading.reset is not None else ()
+        needed = [item for item in items if item.channel.snapshot_function and (newcomer or item.name in reset)]
+        if not needed:
             return []
-        with self.app.request_context(dict(environ)):
-            return [self._snapshot(item, position) for item in wanted]
+        context = self.app.test_request_context() if environ is None else self.app.request_context(dict(environ))
+        with context:
+            return [self._snapshot(item, reading.tail) for item in needed]
 
     def close(self) -> None:
-        """End the hub's follower and close the log."""
+        """Let go of held connections, end the hub's follower and close the log."""
+        for close in self.closing:
+            close()
         self.hub.close()
         self.log.close()
 
@@ -99,7 +114,7 @@ class State:
             # Never an empty state in its place: the reader would believe it.
             logger.exception("The snapshot of channel %r failed.", item.name)
             raise log_unavailable() from error
-        return Event(item.name, position.offset, round(time.time(), 3), payload, snapshot=True)
+        return Event(item.name, position.offset, round(time.time(), 3), payload, position.epoch, snapshot=True)
 
     def _call_source(self, function: Callable[..., Any], item: Resolved) -> Any:
         with self.app.app_context():

@@ -88,6 +88,18 @@ class Window:
             found.sort(key=attrgetter("offset"))
         return found
 
+    def since(self, after: int) -> list[Event] | None:
+        """Return the events of all channels after an offset; None if they begin before the window."""
+        if after < self.start:
+            return None
+        found: list[Event] = []
+        for event in reversed(self._events):
+            if event.offset <= after:
+                break
+            found.append(event)
+        found.reverse()
+        return found
+
     def _drop_oldest(self) -> None:
         event = self._events.popleft()
         self.start = event.offset

@@ -42,7 +42,7 @@ class MemoryLog(Log):
     def append(self, channel: str, payload: str, retention: Retention = Retention()) -> Event:  # noqa: B008
         with self._changed:
             at = round(self._clock(), 3)
-            event = Event(channel, self._tail.offset + 1, at, payload)
+            event = Event(channel, self._tail.offset + 1, at, payload, self._tail.epoch)
             self._events[event.offset] = event
             kept = self._by_channel.setdefault(channel, deque())
             kept.append(event)

@@ -128,7 +128,7 @@ class SQLiteLog(Log):
         return mine.event
 
     def read(self, after: int, limit: int, channels: Collection[str] | None = None) -> list[Event]:
-        with self._reader.use() as (db, _), _reading(db):
+        with self._reader.use() as (db, epoch), _reading(db):
             if channels is None:
                 rows = db.execute(
                     "SELECT name, offset, at, data FROM events JOIN channels ON channels.id = channel "
@@ -140,7 +140,7 @@ class SQLiteLog(Log):
                 # they have or walks past what all the others have.
                 each = [self._read_one(db, name, after, limit) for name in channels]
                 rows = list(heapq.merge(*each, key=lambda row: row[1]))[:limit]
-        return [Event(*row) for row in rows]
+        return [_event(row, epoch) for row in rows]
 
     def tail(self) -> Cursor:
         with self._reader.use() as (db, epoch):
@@ -158,13 +158,13 @@ class SQLiteLog(Log):
             return dict(db.execute(f"SELECT name, floor FROM channels WHERE name IN ({marks})", tuple(channels)))
 
     def newest(self, channel: str) -> Event | None:
-        with self._reader.use() as (db, _):
+        with self._reader.use() as (db, epoch):
             row = db.execute(
                 "SELECT name, offset, at, data FROM events JOIN channels ON channels.id = channel "
                 "WHERE name = ? ORDER BY offset DESC LIMIT 1",
                 (channel,),
             ).fetchone()
-        return Event(*row) if row else None
+        return _event(row, epoch) if row else None
 
     def channels(self) -> list[ChannelInfo]:
         with self._reader.use() as (db, _):
@@ -227,8 +227,8 @@ class SQLiteLog(Log):
     def _commit(self, batch: list[_Append]) -> None:
         """Commit the appends of several threads; the caller holds the writer's lock."""
         try:
-            with self._writer.session() as (db, _), self._writer.writing(db):
-                events = [self._insert(db, item) for item in batch]
+            with self._writer.session() as (db, epoch), self._writer.writing(db):
+                events = [self._insert(db, item, epoch) for item in batch]
         except BaseException as error:
             for item in batch:
                 item.error = error
@@ -238,7 +238,7 @@ class SQLiteLog(Log):
             for item, event in zip(batch, events, strict=True):
                 item.event = event
 
-    def _insert(self, db: sqlite3.Connection, item: _Append) -> Event:
+    def _insert(self, db: sqlite3.Connection, item: _Append, epoch: str) -> Event:
         at = round(self._clock(), 3)
         db.execute(
             "INSERT INTO channels (name, kept) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET kept = kept + 1",
@@ -253,7 +253,7 @@ class SQLiteLog(Log):
         if item.retention.keep is not None and kept > item.retention.trim_above():
             self._cut_back(db, channel, min(kept - item.retention.keep, _TRIM_STEP))
         assert row.lastrowid is not None
-        return Event(item.channel, row.lastrowid, at, item.payload)
+        return Event(item.channel, row.lastrowid, at, item.payload, epoch)
 
     @staticmethod
     def _cut_back(db: sqlite3.Connection, channel: int, count: int) -> None:
@@ -284,6 +284,11 @@ class _Append:
         self.retention = retention
         self.event: Event | None = None
         self.error: BaseException | None = None
+
+
+def _event(row: tuple[str, int, float, str], epoch: str) -> Event:
+    channel, offset, at, payload = row
+    return Event(channel, offset, at, payload, epoch)
 
 
 @contextmanager

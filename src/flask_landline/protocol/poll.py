@@ -1,47 +1,37 @@
-"""The answer to a poll (WIRE §4, §7, §8)."""
+"""The answer to a poll, short or held (WIRE §4, §7, §8)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
+from ..cursor import Cursor
 from ..event import Event
 from ..reading import Reading
-from .reply import Reply
+from .advice import Advice
+from .reply import Reply, encode_reply
 
 
-@dataclass(frozen=True)
-class Advice:
-    """What the server asks of a client."""
+def body(reading: Reading, advice: Advice | None, snapshots: Sequence[Event] = (), extra: bytes = b"") -> bytes:
+    """Render the JSON object of a poll's answer, which is also a WebSocket's message.
 
-    interval: float
-    """Seconds before the next short poll; 0: more is waiting."""
-    hold: float
-    """Seconds of `wait` granted at most; 0: none."""
-    transports: tuple[str, ...]
-    """What can be served to this client now, best first, `poll` last."""
-
-    @cached_property
-    def encoded(self) -> bytes:
-        """The advice as a JSON object."""
-        fields = {"interval": self.interval, "hold": self.hold, "transports": self.transports}
-        return json.dumps(fields).encode()
-
-    @cached_property
-    def at_once(self) -> Advice:
-        """The same advice for a client for whom more is waiting."""
-        return Advice(0, self.hold, self.transports)
+    Args:
+        reading: what was found.
+        advice: what the client is asked for; None leaves it out.
+        snapshots: states of whole channels, told ahead of the events.
+        extra: further members, each with a leading comma.
+    """
+    events = [*snapshots, *reading.events]
+    data = b"[%b]" % b", ".join([event.encoded for event in events]) if events else b"null"
+    if advice is not None:
+        extra = b', "advice": %b%b' % ((advice.at_once if reading.more else advice).encoded, extra)
+    if reading.reset is not None:
+        extra += b', "reset": ' + json.dumps(reading.reset._asdict()).encode()
+    return b'{"data": %b, "cursor": "%b"%b}' % (data, str(reading.cursor).encode(), extra)
 
 
 def answer(
-    reading: Reading,
-    advice: Advice,
-    snapshots: Sequence[Event] = (),
-    *,
-    etag: str | None = None,
-    cache_control: str,
+    reading: Reading, advice: Advice, snapshots: Sequence[Event] = (), *, etag: str | None = None, cache_control: str
 ) -> Reply:
     """Render what a reader is told.
 
@@ -52,24 +42,14 @@ def answer(
         etag: the request's `If-None-Match`.
         cache_control: the answer's `Cache-Control`.
     """
-    cursor = str(reading.cursor)
-    tag = f'W/"{cursor}"'
+    tag = f'W/"{reading.cursor}"'
     headers = [("ETag", tag), ("Cache-Control", cache_control)]
-    events = [*snapshots, *reading.events]
-    if etag is not None and not events and reading.reset is None and _matches(etag, tag):
+    if etag is not None and not snapshots and not reading.has_news and _matches(etag, tag):
         headers += [("Landline-Interval", f"{advice.interval:g}"), ("Landline-Hold", f"{advice.hold:g}")]
         return Reply("304 Not Modified", headers, b"")
-    if reading.more:
-        advice = advice.at_once
-    data = b"[%b]" % b", ".join([event.encoded for event in events]) if events else b"null"
-    body = b'{"data": %b, "cursor": "%b", "advice": %b%b}' % (
-        data,
-        cursor.encode(),
-        advice.encoded,
-        _reset(reading),
-    )
-    headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-    return Reply("200 OK", headers, body)
+    content = body(reading, advice, snapshots)
+    headers += [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
+    return Reply("200 OK", headers, content)
 
 
 def cache_control(shared: int | None) -> str:
@@ -77,10 +57,48 @@ def cache_control(shared: int | None) -> str:
     return "no-store" if shared is None else f"public, max-age=0, s-maxage={shared}"
 
 
-def _reset(reading: Reading) -> bytes:
-    if reading.reset is None:
+class LongPoll:
+    """A held poll: one answer, and the line ends.
+
+    Args:
+        etag: the request's `If-None-Match`.
+        cache_control: the answer's `Cache-Control`.
+        close: whether the connection ends with the answer.
+    """
+
+    name = "long-poll"
+    ends = True
+
+    def __init__(self, etag: str | None, cache_control: str, *, close: bool = True) -> None:
+        self._etag = etag
+        self._cache_control = cache_control
+        self._close = close
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LongPoll) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((self._etag, self._cache_control, self._close))
+
+    def hello(self, cursor: Cursor, advice: Advice, at: float, nonce: str | None) -> bytes:
+        """Say nothing: whatever is told first is the answer."""
         return b""
-    return b', "reset": ' + json.dumps(reading.reset._asdict()).encode()
+
+    def reply(self, reading: Reading, snapshots: Sequence[Event], advice: Advice) -> Reply:
+        """Return the answer as data."""
+        return answer(reading, advice, snapshots, etag=self._etag, cache_control=self._cache_control)
+
+    def tell(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
+        """Render the whole answer."""
+        return encode_reply(self.reply(reading, snapshots, advice), at, close=self._close)
+
+    def keepalive(self, cursor: Cursor, advice: Advice, at: float) -> bytes:
+        """Render the answer that nothing is new."""
+        return self.tell(Reading((), cursor, cursor), (), advice, at)
+
+    def goodbye(self, retry: float) -> bytes:
+        """Not used: a held poll is always answered in full."""
+        return b""
 
 
 def _matches(header: str, tag: str) -> bool:

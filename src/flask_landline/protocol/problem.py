@@ -13,7 +13,8 @@ _TITLES = {
     "too-many-channels": "Not one to a hundred channels",
     "unknown-channel": "No such channel",
     "method": "Only GET and HEAD",
-    "busy": "Too much right now",
+    "not-allowed": "Not for this client",
+    "busy": "No room for this right now",
     "log-unavailable": "The log cannot be read right now",
 }
 RETRY_AFTER = 2
@@ -52,6 +53,11 @@ def unknown_channels(names: list[str]) -> Refusal:
     """Refuse channels that the app did not declare; `names` as the client wrote them."""
     detail = "The app declares no such channel. Names are matched exactly, case and all; check them for typing errors."
     return Refusal("unknown-channel", 404, detail, channels=names)
+
+
+def busy(detail: str) -> Refusal:
+    """Refuse to hold a request; polling always works."""
+    return Refusal("busy", 503, f"{detail} Poll instead; that works.", retry_after=RETRY_AFTER)
 
 
 def log_unavailable(error: LogError | None = None) -> Refusal:

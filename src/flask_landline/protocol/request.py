@@ -1,10 +1,11 @@
-"""What a client asked for (WIRE §4), read from the URL's query."""
+"""What a client asked for (WIRE §4–6), read from the URL's query."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from ..cursor import Position, Word, parse_position
@@ -17,21 +18,43 @@ MAX_QUERY = 32 * 1024
 _SHOWN = 80
 """Characters of a client's value that a refusal repeats."""
 
+MAX_NONCE = 64
+"""Characters of a nonce: it only has to differ from the client's other ones."""
+
 POLL_PARAMETERS = ("channel", "cursor", "wait", "grant")
+STREAM_PARAMETERS = ("channel", "cursor", "nonce", "grant")
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
 
 
-class PollRequest(NamedTuple):
-    """A poll, as asked for."""
+class Request(NamedTuple):
+    """An HTTP request, whichever door it came through; its body, if any, does not matter here."""
+
+    method: str
+    path: str
+    """Decoded, without the query."""
+    query: str
+    """Raw, percent-encoded."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    remote: str
+    """The client's address, for the access log."""
+    environ: Mapping[str, Any] | None = None
+    """The WSGI environment, where there is one."""
+
+
+class Ask(NamedTuple):
+    """What a client asks to read."""
 
     channels: tuple[str, ...]
     position: Position
-    wait: float
-    """Seconds the client is ready to wait; 0: a short poll."""
-    grant: str | None
+    wait: float = 0.0
+    """Seconds a poll is ready to wait; 0: a short poll."""
+    nonce: str | None = None
+    """What the hello of a stream must repeat."""
+    grant: str | None = None
 
 
-def parse_poll(query: str) -> PollRequest:
+def parse_poll(query: str) -> Ask:
     """Read the query of a poll.
 
     Args:
@@ -40,20 +63,39 @@ def parse_poll(query: str) -> PollRequest:
     Raises:
         Refusal: `bad-request`, `bad-cursor` or `too-many-channels`, saying what was wrong and what to do.
     """
-    channels, single = _parameters(query)
-    return PollRequest(channels, _position(single.get("cursor")), _wait(single.get("wait")), single.get("grant"))
+    channels, single = _parameters(query, POLL_PARAMETERS)
+    position = _position(single.get("cursor"))
+    return Ask(channels, position, _wait(single.get("wait")), None, single.get("grant"))
 
 
-def _parameters(query: str) -> tuple[tuple[str, ...], dict[str, str]]:
+def parse_stream(query: str, last_event_id: str | None = None) -> Ask:
+    """Read the query of an event stream or a socket.
+
+    Args:
+        query: the raw query string, percent-encoded.
+        last_event_id: the header of that name, which an `EventSource` sends when it comes back; it wins over `cursor`.
+
+    Raises:
+        Refusal: as for `parse_poll`.
+    """
+    channels, single = _parameters(query, STREAM_PARAMETERS)
+    nonce = single.get("nonce")
+    if nonce is not None and (len(nonce) > MAX_NONCE or not nonce.isprintable()):
+        raise bad_request(f"nonce={shown(nonce)}: give up to {MAX_NONCE} printable characters.")
+    position = _position(last_event_id or single.get("cursor"))
+    return Ask(channels, position, 0.0, nonce, single.get("grant"))
+
+
+def _parameters(query: str, known: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, str]]:
     if len(query) > MAX_QUERY:
         raise bad_request(f"The query is longer than {MAX_QUERY} characters. Ask for fewer channels at a time.")
     channels: list[str] = []
     single: dict[str, str] = {}
     for name, value in _pairs(query):
-        if name not in POLL_PARAMETERS:
-            near = difflib.get_close_matches(name, POLL_PARAMETERS, 1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(POLL_PARAMETERS)}."
-            raise bad_request(f"{shown(name)} is no parameter of a poll. {hint}")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(known)}."
+            raise bad_request(f"{shown(name)} is no parameter here. {hint}")
         if name == "channel":
             channels.append(value)
         elif name in single:

@@ -1,0 +1,135 @@
+"""The socket (WIRE §6, RFC 6455). Frames and handshake are `websockets`' own, without its I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from websockets.datastructures import Headers
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import Protocol, Side, State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from ..cursor import Cursor
+from ..errors import Refusal
+from ..event import Event
+from ..reading import Reading
+from .advice import Advice
+from .poll import body
+
+SUBPROTOCOL = Subprotocol("landline.v1")
+MAX_MESSAGE = 4096
+"""Bytes of a client's message: clients have nothing to say here, so nobody needs to be read at length."""
+
+
+class WebSocket:
+    """A socket whose messages are the answers of polls that nobody had to ask for."""
+
+    name = "websocket"
+    ends = False
+
+    def hello(self, cursor: Cursor, advice: Advice, at: float, nonce: str | None) -> bytes:
+        """Render the first message, which proves to the client that the socket gets through."""
+        return _sign(cursor, advice, at, b"" if nonce is None else b', "nonce": ' + json.dumps(nonce).encode())
+
+    def tell(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
+        """Render one message."""
+        return text_frame(body(reading, None, snapshots))
+
+    def keepalive(self, cursor: Cursor, advice: Advice, at: float) -> bytes:
+        """Render a message without data."""
+        return _sign(cursor, advice, at, b"")
+
+    def goodbye(self, retry: float) -> bytes:
+        """Close: going away."""
+        return close_frame(CloseCode.GOING_AWAY)
+
+
+def accept(path: str, headers: Mapping[str, str]) -> bytes:
+    """Answer a handshake.
+
+    Args:
+        path: the request's target.
+        headers: the request's headers, names in any case.
+
+    Returns:
+        The bytes of the 101 answer.
+
+    Raises:
+        Refusal: `bad-request`, saying what of the handshake is missing or wrong.
+    """
+    protocol = ServerProtocol(select_subprotocol=_select)
+    response = protocol.accept(Request(path, Headers(headers)))
+    if response.status_code != 101:
+        detail = f"This address speaks WebSocket, and the request is no handshake: {protocol.handshake_exc}. "
+        raise Refusal(
+            "bad-request",
+            400,
+            detail + "A proxy may have taken Upgrade and Connection out; use /events or /poll instead.",
+            headers=(("Upgrade", "websocket"),),
+        )
+    protocol.send_response(response)
+    return b"".join(protocol.data_to_send())
+
+
+def _select(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return SUBPROTOCOL if SUBPROTOCOL in offered else None
+
+
+class Incoming:
+    """What a client sends on an open socket: pongs, pings, a close; anything else ends it with 1003.
+
+    Made when the first byte comes, which on most lines is never: a whole `Protocol` for each would be most of a
+    line's memory.
+
+    Args:
+        on_frame: what to do with a data frame instead of closing; for conformance tests.
+        max_message: bytes of a client's message at most.
+    """
+
+    def __init__(
+        self,
+        on_frame: Callable[[Protocol, Frame], None] | None = None,
+        max_message: int = MAX_MESSAGE,
+    ) -> None:
+        self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=max_message)
+        self._on_frame = on_frame or _refuse
+
+    def receive(self, data: bytes) -> tuple[bytes, bool]:
+        """Take bytes from the client, none at its end of stream.
+
+        Returns:
+            The bytes to send, and whether the connection ends after them.
+        """
+        protocol = self._protocol
+        if data:
+            protocol.receive_data(data)
+        else:
+            protocol.receive_eof()
+        for frame in protocol.events_received():
+            if isinstance(frame, Frame) and frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+                self._on_frame(protocol, frame)
+        out = protocol.data_to_send()
+        return b"".join(out), b"" in out or not data
+
+
+def _refuse(protocol: Protocol, _frame: Frame) -> None:
+    if protocol.state is State.OPEN:
+        protocol.fail(CloseCode.UNSUPPORTED_DATA, "nothing to say here: send requests to the app's own routes")
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Render an unmasked text frame."""
+    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """Render a close frame."""
+    return Frame(Opcode.CLOSE, code.to_bytes(2, "big") + reason.encode()).serialize(mask=False)
+
+
+def _sign(cursor: Cursor, advice: Advice, at: float, nonce: bytes) -> bytes:
+    extra = b'%b, "at": %.3f' % (nonce, at)
+    return text_frame(body(Reading((), cursor, cursor), advice, extra=extra))

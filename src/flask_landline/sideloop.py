@@ -1,0 +1,483 @@
+"""The side loop: an asyncio loop in a daemon thread beside the WSGI threads, which owns every held connection.
+
+Lines that read the same channels by the same transport stand at the same position and are owed the same bytes:
+they form a `Feed`. An event costs one rendering for each feed that reads its channel, and one `send` for each line.
+
+Who touches what: everything here belongs to the loop's thread, but `hold`, `admit`, `full`, `start`, `close` and the
+hub's wake-up, which may be called from any. Those share `_lock`, `_admitted`, `_thread` and `_loop`.
+
+A line's way: a WSGI thread reads for it up to some position and hands it over; here it is brought up to the loop's own
+position and only then joins its feed. As both happen in one thread, no event falls between reading and joining.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import heapq
+import logging
+import math
+import random
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from . import forks
+from .cursor import Cursor
+from .errors import LogError, Refusal
+from .event import Event
+from .line import Line
+from .protocol.problem import busy
+from .protocol.transport import Transport
+from .protocol.websocket import Incoming
+from .reading import PAGE_EVENTS, Reading, page
+from .state import State
+from .wire import ALL, Hold, Wire
+
+TICK = 0.25
+"""Seconds to which deadlines are rounded up, so that one timer serves all lines."""
+RETRY_PAUSE = 1.0
+"""Seconds between two tries to read a log that cannot be read; held lines wait meanwhile."""
+RETURN_RATE = 500
+"""Lines a second that are asked to come back when this process ends: a new one opens some thousands a second."""
+LEAVE_WITHIN = 2.0
+"""Seconds in which a process that ends says goodbye to its lines; slow readers are then cut."""
+
+logger = logging.getLogger("flask_landline")
+access_logger = logging.getLogger("flask_landline.access")
+T = TypeVar("T")
+
+
+class Feed:
+    """The lines that read the same channels by the same transport."""
+
+    __slots__ = ("hold", "lines", "told", "written")
+
+    def __init__(self, hold: Hold) -> None:
+        self.hold = hold
+        """One of the holds that made it: its transport, names and items stand for all."""
+        self.lines: set[Line] = set()
+        self.told = 0
+        """Events told so far."""
+        self.written = 0.0
+        """Loop time of the last event told."""
+
+
+class SideLoop:
+    """Holds connections for one app, in one process; started by the first.
+
+    Args:
+        state: the app's Landline.
+        wire: gives the advice that keepalives repeat.
+    """
+
+    def __init__(self, state: State, wire: Wire) -> None:
+        self._state = state
+        self._hub = state.hub
+        self._advice = wire.advice(ALL)
+        self._budget = min(state.config.max_held, int(0.8 * resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+        self.incoming: Callable[[], Incoming] = Incoming
+        """Makes what reads the client's side of a socket; conformance tests put an echo here."""
+        self._lines: set[Line] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.after_fork()
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """Leave the parent's lines to the parent, and start at nothing."""
+        for line in self._lines:
+            line.sock.close()  # else the client would wait for this process too
+        if self._loop is not None:
+            _inherited.append(self._loop)
+        self._lock = threading.Lock()
+        self._admitted = 0
+        self._thread: threading.Thread | None = None
+        self._loop = None
+        self._leaving = False
+        self._lines = set()
+        self._feeds: dict[tuple[Transport, tuple[str, ...]], Feed] = {}
+        self._by_channel: dict[str, set[Feed]] = {}
+        self._position: Cursor | None = None
+        self._wheel: dict[int, list[Line]] = {}
+        self._ticks: list[int] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._asking = False
+
+    # From any thread
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for one more line."""
+        return self._admitted >= self._budget or self._leaving
+
+    def admit(self) -> None:
+        """Count one more line, which must then be held.
+
+        Raises:
+            Refusal: `busy`, there is no room.
+        """
+        with self._lock:
+            if self.full:
+                raise busy("This process holds as many requests as it may.")
+            self._admitted += 1
+
+    def dismiss(self) -> None:
+        """Count one admitted line less, which is not held after all."""
+        with self._lock:
+            self._admitted -= 1
+
+    def hold(self, sock: socket.socket, hold: Hold) -> None:
+        """Take over an admitted connection; its socket must not block."""
+        self.start().call_soon_threadsafe(self.open, sock, hold)
+
+    def start(self) -> asyncio.AbstractEventLoop:
+        """Start the loop's thread, if it is not running in this process, and return the loop."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = _new_loop()
+                self._thread = threading.Thread(target=self._run, args=(self._loop,), name="landline-loop", daemon=True)
+                self._thread.start()
+                atexit.register(self.close)
+            return self._loop
+
+    def close(self) -> None:
+        """Say goodbye to all lines and end the thread; a later line starts anew."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._leaving = True
+        if loop is not None and thread is not None:
+            atexit.unregister(self.close)
+            loop.call_soon_threadsafe(self._leave)
+            thread.join()
+        with self._lock:
+            self._loop = self._thread = None
+            self._leaving = False
+
+    # In the loop's thread
+
+    def open(self, sock: socket.socket, hold: Hold, back: Callable[[], None] | None = None) -> None:
+        """Begin a line: send what its hold has to tell at once, bring it up to date, and let it join its feed."""
+        assert self._loop is not None
+        if not self._lines:
+            self._hub.register(self._wake)
+        _prepare(sock, 2 * self._state.config.keepalive)
+        limit = self._state.config.max_pending
+        line = Line(self._loop, sock, hold, limit + len(hold.first), self._closed, self.incoming, back)
+        self._lines.add(line)
+        line.write(hold.head + hold.first)
+        if self._leaving:
+            self._say_goodbye(line, 0.0)
+            return
+        self._schedule(line)
+        if hold.more or not self._join(hold, [line], hold.cursor):
+            self._spawn(self._catch_up(hold, [line], hold.cursor))
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        self._executor = ThreadPoolExecutor(2, thread_name_prefix="landline-reader")
+        self._tasks: set[asyncio.Task[None]] = set()
+        try:
+            loop.run_forever()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
+            self._executor.shutdown()
+            loop.close()
+
+    def _wake(self) -> None:
+        """Called by the hub, in its follower's thread: one wake-up for a batch of events, not for each line."""
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        """Tell all feeds what is new, and bring the loop's position up to the hub's window."""
+        events = self._hub.since(self._position) if self._position is not None else None
+        if events is None:
+            self._resync()
+        elif events:
+            assert self._position is not None
+            self._position = Cursor(self._position.epoch, events[-1].offset)
+            for feed, theirs in self._sort(events).items():
+                self._tell(feed, theirs)
+
+    def _sort(self, events: Iterable[Event]) -> dict[Feed, list[Event]]:
+        found: dict[Feed, list[Event]] = {}
+        for event in events:
+            for feed in self._by_channel.get(event.channel, ()):
+                found.setdefault(feed, []).append(event)
+        return found
+
+    def _tell(self, feed: Feed, events: list[Event]) -> None:
+        """Render events once, in pages as the wire wants them, and send the bytes to each line of a feed."""
+        tail = self._position
+        assert tail is not None
+        assert self._loop is not None
+        while events and feed.lines:
+            reading = page(events, tail, tail, None, PAGE_EVENTS)
+            data = self._render(feed.hold, reading, [])
+            feed.told += len(reading.events)
+            feed.written = self._loop.time()
+            events = events[len(reading.events) :]
+            for line in list(feed.lines):
+                if feed.hold.transport.ends:
+                    line.finish(data)
+                else:
+                    line.write(data)
+            if feed.hold.transport.ends:
+                for line in list(feed.lines):
+                    self._part(line)
+
+    def _render(self, hold: Hold, reading: Reading, snapshots: list[Event]) -> bytes:
+        return hold.transport.tell(reading, snapshots, self._advice, time.time())
+
+    def _resync(self) -> None:
+        """Find a position when the window does not reach back to ours: each feed reads on for itself."""
+        before = self._position
+        try:
+            self._position = self._hub.tail()
+        except LogError as error:
+            logger.warning("Held lines wait until the log can be read again. %s", error)
+            assert self._loop is not None
+            self._loop.call_later(RETRY_PAUSE, self._deliver)
+            return
+        if before is None:
+            return
+        feeds, self._feeds, self._by_channel = self._feeds, {}, {}
+        for feed in feeds.values():
+            lines = list(feed.lines)
+            for line in lines:
+                line.told += feed.told
+                line.feed = None
+            self._spawn(self._catch_up(feed.hold, lines, before))
+
+    def _join(self, hold: Hold, lines: list[Line], cursor: Cursor) -> bool:
+        """Let lines at `cursor` join their feed, told what lies between; False if only the log knows that."""
+        self._deliver()
+        if self._position is None:
+            return False
+        events = self._hub.peek(hold.names, cursor, self._position.offset)
+        if events is None or len(events) > PAGE_EVENTS:
+            return False
+        if events:
+            reading = page(events, cursor, self._position, None, PAGE_EVENTS)
+            if reading.more:
+                return False
+            self._tell_some(hold, lines, reading, [])
+        lines = [line for line in lines if line.open]
+        if lines:
+            feed = self._feed(hold)
+            for line in lines:
+                line.feed = feed
+                line.told -= feed.told
+            feed.lines.update(lines)
+        return True
+
+    async def _catch_up(self, hold: Hold, lines: list[Line], cursor: Cursor) -> None:
+        """Read from the log for lines at `cursor` until they can join their feed."""
+        while lines := [line for line in lines if line.open]:
+            try:
+                reading = await self._call(self._hub.read, hold.names, cursor)
+                snapshots = await self._call(self._state.snapshots, hold.items, reading)
+            except (LogError, Refusal) as error:
+                logger.warning("A held line waits until it can be told more. %s", error)
+                await asyncio.sleep(RETRY_PAUSE)
+                continue
+            if reading.has_news:
+                self._tell_some(hold, lines, reading, snapshots)
+            cursor = reading.cursor
+            if not reading.more and self._join(hold, lines, cursor):
+                return
+            while any(line.open and not line.flushed for line in lines):
+                await asyncio.sleep(TICK)  # a page at a time, as fast as the slowest of them reads
+
+    def _tell_some(self, hold: Hold, lines: list[Line], reading: Reading, snapshots: list[Event]) -> None:
+        data = self._render(hold, reading, snapshots)
+        for line in lines:
+            line.told += len(reading.events)
+            if hold.transport.ends:
+                line.finish(data)
+            else:
+                line.write(data)
+
+    def _feed(self, hold: Hold) -> Feed:
+        key = (hold.transport, hold.names)
+        feed = self._feeds.get(key)
+        if feed is None:
+            feed = self._feeds[key] = Feed(hold._replace(head=b"", first=b""))
+            for name in hold.names:
+                self._by_channel.setdefault(name, set()).add(feed)
+            if not self._asking and any(item.channel.source_function for item in hold.items):
+                self._asking = True
+                self._spawn(self._ask_sources())
+        return feed
+
+    async def _ask_sources(self) -> None:
+        """Ask the sources of what the lines read, when each is due, for as long as there are any."""
+        while items := {
+            item.name: item for feed in self._feeds.values() for item in feed.hold.items if _has_source(item)
+        }:
+            due = await self._call(self._state.sources.ask, list(items.values()))
+            await asyncio.sleep(due)
+        self._asking = False
+
+    def _closed(self, line: Line, reason: str) -> None:
+        self._part(line)
+        self._lines.discard(line)
+        self.dismiss()
+        if not self._lines:
+            self._hub.unregister(self._wake)
+            self._position = None
+        _log_access(line, reason)
+
+    def _part(self, line: Line) -> None:
+        """Take a line out of its feed, and the feed away with its last."""
+        feed = line.feed
+        if feed is None:
+            return
+        line.feed = None
+        line.told += feed.told
+        feed.lines.discard(line)
+        if not feed.lines and self._feeds.get((feed.hold.transport, feed.hold.names)) is feed:
+            del self._feeds[feed.hold.transport, feed.hold.names]
+            for name in feed.hold.names:
+                feeds = self._by_channel[name]
+                feeds.discard(feed)
+                if not feeds:
+                    del self._by_channel[name]
+
+    # Deadlines: of a long poll, its answer; of a stream, its keepalive
+
+    def _schedule(self, line: Line) -> None:
+        """Put a line into the wheel, at the tick at which it is due."""
+        tick = math.ceil(self._due(line) / TICK)
+        if tick not in self._wheel:
+            self._wheel[tick] = []
+            heapq.heappush(self._ticks, tick)
+            self._set_timer()
+        self._wheel[tick].append(line)
+
+    def _due(self, line: Line) -> float:
+        if line.due is not None:
+            return line.due
+        written = max(line.written, line.feed.written) if line.feed is not None else line.written
+        return written + self._state.config.keepalive
+
+    def _set_timer(self) -> None:
+        assert self._loop is not None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._ticks[0] * TICK, self._turn) if self._ticks else None
+
+    def _turn(self) -> None:
+        """Serve the lines whose tick has come."""
+        assert self._loop is not None
+        now = self._loop.time()
+        while self._ticks and self._ticks[0] * TICK <= now:
+            for line in self._wheel.pop(heapq.heappop(self._ticks)):
+                if line.open:
+                    self._serve(line, now)
+        self._set_timer()
+
+    def _serve(self, line: Line, now: float) -> None:
+        if self._due(line) > now:
+            self._schedule(line)  # something was told in the meantime
+        elif line.due is not None:
+            self._answer(line)
+        else:
+            if line.feed is not None and self._position is not None:
+                line.write(line.transport.keepalive(self._position, self._advice, time.time()))
+            else:
+                line.written = now
+            self._schedule(line)
+
+    def _answer(self, line: Line) -> None:
+        """Answer a long poll that nothing came for; its cursor stays, unless the window has left it behind."""
+        at_hand = self._position is None or self._hub.since(line.cursor) is not None
+        cursor = line.cursor if at_hand or line.feed is None else self._position
+        assert cursor is not None
+        line.finish(line.transport.keepalive(cursor, self._advice, time.time()))
+        self._part(line)
+
+    # The end
+
+    def _leave(self) -> None:
+        """Say goodbye to everybody, spread over as long as those who follow need to take them in."""
+        spread = max(2.0, len(self._lines) / RETURN_RATE)
+        for line in list(self._lines):
+            self._say_goodbye(line, random.uniform(0.1, spread))
+        assert self._loop is not None
+        self._loop.call_later(LEAVE_WITHIN, self._stop)
+        self._spawn(self._stop_when_empty())
+
+    def _say_goodbye(self, line: Line, retry: float) -> None:
+        if line.due is not None:
+            self._answer(line)
+        else:
+            line.finish(line.transport.goodbye(retry))
+
+    async def _stop_when_empty(self) -> None:
+        while self._lines:
+            await asyncio.sleep(0.01)
+        self._stop()
+
+    def _stop(self) -> None:
+        assert self._loop is not None
+        for line in list(self._lines):
+            line.close("left")
+        self._loop.stop()
+
+    def _spawn(self, work: Any) -> None:
+        assert self._loop is not None
+        task = self._loop.create_task(work)
+        self._tasks.add(task)  # the loop itself keeps only weak references
+        task.add_done_callback(self._tasks.discard)
+
+    async def _call(self, function: Callable[..., T], *args: Any) -> T:
+        assert self._loop is not None
+        return await self._loop.run_in_executor(self._executor, function, *args)
+
+
+_inherited: list[object] = []
+"""Loops of a parent process: collecting one would close descriptors that the parent's still uses."""
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _prepare(sock: socket.socket, patience: float) -> None:
+    """Send each event at once, and give up a peer that acknowledges nothing for `patience` seconds."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere the system's own, some minutes
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(patience * 1000))
+
+
+def _has_source(item: Any) -> bool:
+    return item.channel.source_function is not None
+
+
+def _log_access(line: Line, reason: str) -> None:
+    if access_logger.isEnabledFor(logging.INFO):
+        request = line.request
+        seconds = line.loop.time() - line.opened
+        access_logger.info(
+            "%s %s?%s %s %.1fs %d events, %s",
+            request.remote,
+            ascii(request.path)[1:-1],
+            ascii(request.query)[1:-1],
+            line.transport.name,
+            seconds,
+            line.told,
+            reason,
+        )

@@ -1,0 +1,126 @@
+"""Requests held in place: in their greenlet, or in a thread of the server, where no socket can be taken."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from werkzeug.wsgi import ClosingIterator
+
+from .. import forks
+from ..errors import LogError, Refusal
+from ..protocol.poll import LongPoll
+from ..protocol.problem import busy, log_unavailable, problem
+from ..protocol.sse import stream_head
+from ..sideloop import RETRY_PAUSE
+from ..state import State
+from ..wire import Hold, Wire
+from .send import send
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+class Places:
+    """A budget of requests of this process that may wait where they are; safe to use from any of them.
+
+    `threading` is right for greenlets too: gevent's worker has replaced what is in it.
+
+    Args:
+        state: the app's Landline.
+        wire: gives the advice.
+        budget: requests held at once, at most.
+    """
+
+    def __init__(self, state: State, wire: Wire, budget: int) -> None:
+        self._state = state
+        self._wire = wire
+        self._budget = budget
+        self.after_fork()
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """Hold nothing: the parent's requests stayed with the parent."""
+        self._lock = threading.Lock()
+        self._held = 0
+
+    @property
+    def free(self) -> bool:
+        """Whether one more may be held now."""
+        return self._held < self._budget
+
+    def hold(self, hold: Hold, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Wait for what a request is to be told, and answer it."""
+        with self._lock:
+            taken = self._held < self._budget
+            self._held += taken
+        if not taken:
+            return send(problem(busy("All places for held requests are taken.")), environ, start_response)
+        if hold.transport.ends:
+            try:
+                return self._long_poll(hold, environ, start_response)
+            finally:
+                self._give_back()
+        head = stream_head()
+        start_response(head.status, head.headers)
+        # Not a `finally` in the generator: one that was never begun would not run it.
+        return ClosingIterator(self._stream(hold), self._give_back)
+
+    def _give_back(self) -> None:
+        with self._lock:
+            self._held -= 1
+
+    def _long_poll(self, hold: Hold, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a poll when there is something to tell, or its time is up."""
+        assert hold.wait is not None
+        assert isinstance(hold.transport, LongPoll)
+        deadline = time.monotonic() + hold.wait
+        hint = threading.Event()
+        with self._state.hub.listening(hint.set):
+            while True:
+                # Registered above, cleared here, read, and only then waited: no event falls in between.
+                hint.clear()
+                due = self._state.sources.ask(hold.items)
+                try:
+                    reading = self._state.hub.read(hold.names, hold.cursor)
+                    snapshots = self._state.snapshots(hold.items, reading, environ)
+                except LogError as error:
+                    return send(problem(log_unavailable(error)), environ, start_response)
+                except Refusal as refusal:
+                    return send(problem(refusal), environ, start_response)
+                remaining = deadline - time.monotonic()
+                if reading.has_news or remaining <= 0:
+                    reply = hold.transport.reply(reading, snapshots, self._wire.advice(hold.transports))
+                    return send(reply, environ, start_response)
+                hint.wait(min(remaining, due))
+
+    def _stream(self, hold: Hold) -> Iterator[bytes]:
+        """Yield what an event stream is told, for as long as the server asks for more."""
+        advice = self._wire.advice(hold.transports)
+        keepalive = self._state.config.keepalive
+        cursor = hold.cursor
+        hint = threading.Event()
+        with self._state.hub.listening(hint.set):
+            yield hold.first
+            quiet_since = time.monotonic()
+            while True:
+                hint.clear()
+                due = self._state.sources.ask(hold.items)
+                try:
+                    reading = self._state.hub.read(hold.names, cursor)
+                    snapshots = self._state.snapshots(hold.items, reading)
+                except (LogError, Refusal):
+                    hint.wait(RETRY_PAUSE)
+                    continue
+                cursor = reading.cursor
+                quiet = time.monotonic() - quiet_since
+                if reading.has_news:
+                    yield hold.transport.tell(reading, snapshots, advice, time.time())
+                elif quiet >= keepalive:
+                    yield hold.transport.keepalive(cursor, advice, time.time())
+                else:
+                    hint.wait(min(due, keepalive - quiet))
+                    continue
+                quiet_since = time.monotonic()
