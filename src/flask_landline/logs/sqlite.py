@@ -378,10 +378,11 @@ class _Connection:
 
     def _explain(self, error: BaseException) -> LogError:
         """Say what happened to which file, and what to do."""
-        name = getattr(error, "sqlite_errorname", "")
-        default = (True, f"could not be used ({error}).")
+        name = "SQLITE_CANTOPEN" if isinstance(error, OSError) else getattr(error, "sqlite_errorname", "")
+        default = (True, "could not be used: {error}.")
         retryable, what = next((_REMEDIES[key] for key in _REMEDIES if name.startswith(key)), default)
-        return LogError(f"The log {self._path} {what.format(timeout=self._timeout)}", retryable=retryable)
+        what = what.format(timeout=self._timeout, error=error)
+        return LogError(f"The log {self._path} {what}", retryable=retryable)
 
     def _identity(self) -> tuple[int, int] | None:
         try:
@@ -477,7 +478,11 @@ _REMEDIES = {
     ),
     "SQLITE_CANTOPEN": (
         True,
-        "cannot be opened. Its folder must exist or be creatable, and this process's user may write it.",
+        "cannot be opened ({error}). Its folder must exist or be creatable, and writable by this process's user.",
+    ),
+    "SQLITE_IOERR": (
+        True,
+        "could not be read or written ({error}). See whether its disk is full or failing, or the file was deleted.",
     ),
     "SQLITE_PERM": (True, "may not be used by this process. Give its user the right to write it."),
     "SQLITE_NOTADB": (
