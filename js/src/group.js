@@ -51,7 +51,7 @@ export class Group {
 
   /**
    * @param {boolean} more is said to be waiting
-   * @param {boolean} moved whether the answer brought anything, or another cursor
+   * @param {boolean} moved whether the answer brought another cursor, as all news do
    * @param {number} now
    * @param {number} random
    * @returns {boolean} whether a loop begins

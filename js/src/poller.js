@@ -103,12 +103,11 @@ export class Poller {
       this.#asking = undefined;
     }
     this.#showStatus();
-    if (on || this.#holds.has("paused")) this.plan();
+    if (on) this.plan();
     else this.#hurry();
   }
 
   #hurry() {
-    if (this.#asking) return;
     for (const group of this.#feed.groups) group.hurry();
     this.plan();
   }
@@ -142,12 +141,10 @@ export class Poller {
    * @param {Answer} answer
    */
   #answered(group, answer) {
-    const { data, cursor, reset, intervalMs } = answer;
-    const moved = Boolean(data[0] || reset) || cursor !== group.cursor;
-    const looping = group.answered(intervalMs === 0, moved, this.#env.now(), this.#env.random());
+    const { cursor, reset, intervalMs } = answer;
+    const looping = group.answered(intervalMs === 0, cursor !== group.cursor, this.#env.now(), this.#env.random());
     const events = this.#feed.take(group, answer);
     this.#adviceMs = intervalMs || this.#adviceMs;
-    this.#retryAfter = 0;
     this.#showStatus();
     if (looping) this.#tell("error", new LandlineError(LOOP, { code: "loop" }));
     if (reset) this.#tell("reset", reset);

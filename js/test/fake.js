@@ -47,7 +47,8 @@ export class FakeBrowser {
   env = {
     fetch: (/** @type {string} */ url, /** @type {RequestInit} */ init) => this.#fetch(url, init),
     setTimeout: (/** @type {() => void} */ callback, /** @type {number} */ ms) => {
-      this.#timers.set(++this.#lastTimer, { at: this.time + ms, callback });
+      // As in browsers: what does not fit into 32 bits fires at once.
+      this.#timers.set(++this.#lastTimer, { at: this.time + (ms < 2 ** 31 ? ms : 1), callback });
       return this.#lastTimer;
     },
     clearTimeout: (/** @type {number} */ timer) => void this.#timers.delete(timer),
@@ -173,10 +174,12 @@ export function event(channel, offset, more) {
  *
  * @param {LandlineOptions} [options]
  * @param {(Reply | ((ask: Ask) => Reply))[]} [script]
+ * @param {(browser: FakeBrowser) => void} [prepare]
  */
-export function makeLine(options, script = []) {
+export function makeLine(options, script = [], prepare) {
   mock.method(console, "error", () => {});
   const browser = new FakeBrowser();
+  prepare?.(browser);
   browser.script = script;
   /** @type {PublicLandline} */
   const line = new Landline({ url: "/landline/", env: browser.env, ...options });

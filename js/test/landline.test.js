@@ -263,6 +263,16 @@ test("when the last channel goes, asking stops and the position is given up", as
   assert.equal(line.cursor, null);
 });
 
+test("a position given up is not taken up again, not even the page's", async () => {
+  const { browser, follow } = makeLine({ cursor: "c0" });
+  const off = follow("orders");
+  await settle();
+  off();
+  follow("orders");
+  await settle();
+  assert.deepEqual(browser.asked.map(({ query }) => query), ["channel=orders&cursor=c0", "channel=orders"]);
+});
+
 test("a channel taken off while its poll is under way gets nothing from it", async () => {
   const { browser, follow, got } = makeLine({}, [
     () => {
@@ -354,16 +364,18 @@ test("a handler sees the cursor after the answer", async () => {
 });
 
 test("close stops the line: nothing is asked, nothing delivered, nothing put on", async () => {
-  const { line, browser, follow, got } = makeLine({}, [answer([event("orders", 1), event("orders", 2)], "c2")]);
+  const { line, browser, follow, got, told } = makeLine({}, [answer([event("orders", 1), event("orders", 2)], "c2")]);
   line.on("orders", () => line.close());
   follow("orders");
   await browser.advance(60000);
   for (const wake of [() => line.poll(), () => line.resume(), () => (line.intervalMs = 5)]) wake();
   await browser.fire("pageshow");
+  await browser.connect(false);
   await browser.connect(true);
   await browser.advance(60000);
   assert.equal(browser.asked.length, 1);
   assert.deepEqual(got, []);
+  assert.deepEqual(told, []);
   assert.equal(browser.timers, 0);
   assert.throws(() => follow("room"), { name: "TypeError", message: /closed.*new Landline/ });
 });

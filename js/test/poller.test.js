@@ -72,11 +72,22 @@ for (const advice of [{}, { interval: null }, { interval: "soon" }, { interval: 
   });
 }
 
+test("an interval of 0 is no advice for later", async () => {
+  const { browser } = await start({}, [
+    answer(null, "c1", { interval: 5 }),
+    answer([event("orders", 1)], "c2", { interval: 0 }),
+    { body: { data: null, cursor: "c2", advice: {} } },
+  ]);
+  await browser.advance(10000);
+  assert.deepEqual(times(browser), [0, 5000, 5000, 10000]);
+});
+
 test("handlers are never called for nothing new", async () => {
   const { browser, got } = await start();
   await browser.advance(60000);
   assert.equal(browser.asked.length, 31);
   assert.deepEqual(got, []);
+  assert.equal(browser.timers, 1, "the next poll's is the only timer left");
 });
 
 test("never two polls at once, whatever is called", async () => {
@@ -91,6 +102,24 @@ test("never two polls at once, whatever is called", async () => {
   assert.equal(browser.asked.length, 1);
   await browser.advance(5000);
   assert.equal(browser.mostAtOnce, 1);
+});
+
+test("never two polls at once, even if the page comes and goes while a handler runs", async () => {
+  const { browser, line } = await start({}, [answer(null, "c0")]);
+  browser.script = [answer([event("orders", 1)], "c1"), { hang: true }];
+  line.on("orders", () => {
+    browser.window.dispatchEvent(new Event("pagehide"));
+    browser.window.dispatchEvent(new Event("pageshow"));
+  });
+  await browser.advance(8000);
+  assert.equal(browser.asked.length, 3);
+  assert.equal(browser.mostAtOnce, 1);
+});
+
+test("a page without channels is not offline", async () => {
+  const { browser, line } = makeLine();
+  await browser.show("hidden");
+  assert.equal(line.status, "polling");
 });
 
 // Failures
@@ -263,6 +292,8 @@ test("an absurd Retry-After does not overflow the timer", async () => {
   assert.equal(browser.asked.length, 2);
   await browser.advance(2 ** 31 - 2);
   assert.equal(browser.asked.length, 2);
+  await browser.advance(1);
+  assert.equal(browser.asked.length, 3);
 });
 
 // The loop guard
@@ -383,8 +414,7 @@ test("a hidden page asks at the hidden interval, and at once when it is shown", 
 });
 
 test("a page that is opened hidden reads once, then at the hidden interval", async () => {
-  const { browser, follow } = makeLine();
-  await browser.show("hidden");
+  const { browser, follow } = makeLine({}, [], (browser) => (browser.document.visibilityState = "hidden"));
   follow("orders");
   await browser.advance(60000);
   assert.deepEqual(times(browser), [0, 60000]);
@@ -468,8 +498,8 @@ test("going offline ends the poll under way, and its late answer is not taken", 
 });
 
 test("a page opened without a network waits for it", async () => {
-  const { browser, line, follow } = makeLine();
-  await browser.connect(false);
+  const { browser, line, follow } = makeLine({}, [], (browser) => (browser.navigator.onLine = false));
+  assert.equal(line.status, "offline");
   follow("orders");
   await browser.advance(60000);
   assert.equal(browser.asked.length, 0);
