@@ -109,6 +109,21 @@ class TestNotes:
         expect(one.locator("#text")).to_have_value("")
         expect(one.locator("#no-notes")).to_be_hidden()
 
+    def test_note_inside_the_snapshot_and_after_it_is_listed_once(self, board: Process, tabs: Tabs) -> None:
+        """The snapshot is taken after the position it stands for, so a note may come both ways."""
+        page = tabs.open(board.url)
+        stop_asking(page)
+        page.evaluate(
+            """async () => {
+              const { Notes } = await import("/static/notes.js");
+              const list = new Notes(() => 0);
+              const [one, two, three] = [1, 2, 3].map((id) => ({ id, at: 0, text: `note ${id}` }));
+              list.replace([one, two]);
+              for (const note of [two, three, one, three]) list.add(note);
+            }"""
+        )
+        assert notes(page) == ["note 3", "note 2", "note 1"]
+
     def test_newcomer_gets_the_newest_fifty(self, board: Process, tabs: Tabs) -> None:
         for number in range(52):
             post(board, f"note {number}")
@@ -161,11 +176,11 @@ class TestVitals:
 
     def test_newcomer_has_what_was_measured_before(self, board: Process, tabs: Tabs) -> None:
         before = tabs.open(board.url)
-        expect(before.locator("#cpu .line").first).to_have_attribute("d", re.compile("L.*L"), timeout=PATIENCE)
+        expect(before.locator("#cpu .line").first).to_have_attribute("d", re.compile("L"), timeout=PATIENCE)
         before.close()
         page = tabs.open(board.url)
         stop_asking(page)
-        expect(page.locator("#cpu .line").first).to_have_attribute("d", re.compile("L.*L"), timeout=PATIENCE)
+        expect(page.locator("#cpu .line").first).to_have_attribute("d", re.compile("L"), timeout=PATIENCE)
 
 
 @pytest.mark.browser
@@ -299,14 +314,25 @@ class TestLooks:
             page = Tabs(context).open(board.url)
             expect(page.locator("#notes p")).to_have_count(1, timeout=PATIENCE)
             assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+            inside = (
+                "[...document.querySelectorAll('ol, pre, section')].filter(one => one.scrollWidth > one.clientWidth)"
+            )
+            assert page.evaluate(f"{inside}.map(one => one.id || one.className)") == []
 
     def test_reduced_motion_moves_nothing(self, board: Process, browser: Browser) -> None:
         with browser.new_context(viewport=DESK, reduced_motion="reduce") as context:  # type: ignore[arg-type]
+            context.add_init_script(
+                "window.moved = []; Element.prototype.animate = function () { moved.push(this.outerHTML); };"
+                "addEventListener('animationstart', event => moved.push(event.animationName), true);"
+            )
             page = Tabs(context).open(board.url)
+            line = page.locator("#cpu .line").first
+            first = line.get_attribute("d")
+            expect(line).not_to_have_attribute("d", first or "", timeout=PATIENCE)
             post(board, "still")
             expect(page.locator("#notes p")).to_have_text(["still"], timeout=PATIENCE)
-            running = "document.getAnimations().filter(one => !(one instanceof CSSTransition)).length"
-            assert page.evaluate(running) == 0
+            expect(page.locator("#flow")).to_have_attribute("data-current", "waits")
+            assert page.evaluate("moved") == []
 
 
 def test_machine_without_vitals_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

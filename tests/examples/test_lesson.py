@@ -22,10 +22,13 @@ def lesson() -> Iterator[Process]:
         yield server
 
 
-def test_five_polls_give_the_five_rows(lesson: Process, page: Page) -> None:
+def test_five_polls_give_the_five_rows_and_then_the_page_stops(lesson: Process, page: Page) -> None:
     """The availability is True, False, False, True, False."""
     said: list[str] = []
+    polls: list[str] = []
     page.on("console", lambda words: said.append(words.text))
+    page.on("request", lambda request: polls.append(request.url) if "/landline/poll" in request.url else None)
+    page.clock.install()
     page.goto(lesson.url)
     expect(page.locator("#end")).to_be_visible(timeout=20_000)
     rows = [row.locator("td").all_inner_texts() for row in page.locator("#steps tr").all()]
@@ -37,14 +40,6 @@ def test_five_polls_give_the_five_rows(lesson: Process, page: Page) -> None:
         ["5", "GET poll", "nothing new", "null", "no change"],
     ]
     expect(page.locator("#data")).to_have_text("update 2")
-    assert said == []
-
-
-def test_page_stops_after_five_polls(lesson: Process, page: Page) -> None:
-    polls: list[str] = []
-    page.on("request", lambda request: polls.append(request.url) if "/landline/poll" in request.url else None)
-    page.clock.install()
-    page.goto(lesson.url)
-    expect(page.locator("#end")).to_be_visible(timeout=20_000)
     page.clock.run_for(60_000)
     assert len(polls) == 5
+    assert said == []
