@@ -43,6 +43,7 @@ export class Poller {
   /** The time before which the server will not be asked, by its own word. */
   #retryAfter = 0;
   #step = 0;
+  #turn = 0;
   /** @type {unknown} */
   #timer;
   /** @type {AbortController | undefined} the poll under way */
@@ -65,6 +66,7 @@ export class Poller {
 
   /** Decide anew what to ask and when. */
   plan() {
+    const turn = ++this.#turn;
     this.#env.clearTimeout(this.#timer);
     if (this.#asking) return;
     const { intervalMs, hiddenIntervalMs } = this.#settings;
@@ -77,8 +79,10 @@ export class Poller {
     const dueAt = group.dueAt(everyMs);
     const slow = group.why === "interval" && everyMs > shownMs;
     const why = held ?? (this.#retryAfter > dueAt ? "retry" : slow ? "hidden" : group.why);
-    const waitMs = held ? null : Math.max(0, Math.max(dueAt, this.#retryAfter) - this.#env.now());
+    const waitMs = held ? null : Math.ceil(Math.max(0, Math.max(dueAt, this.#retryAfter) - this.#env.now()));
     if (this.#step || waitMs) this.#trace("wait", { waitMs, why });
+    // Who watches may have paused or closed the line just now, and so planned anew.
+    if (turn !== this.#turn) return;
     // Not by way of a timer: in hidden pages those are held back for a second, at times for a minute.
     if (waitMs) this.#timer = this.#env.setTimeout(() => this.#ask(group), Math.min(waitMs, TIMER_MS));
     else if (!held) this.#ask(group);
@@ -126,7 +130,7 @@ export class Poller {
     const reply = await get(this.#env, url + query, timeoutMs, asking);
     if (this.#asking !== asking) return;
     const answer = readAnswer(reply, group.cursor, request);
-    this.#trace("answer", { status: reply.status, ...describe(answer), ms: this.#env.now() - startedAt });
+    this.#trace("answer", { status: reply.status, ...describe(answer), ms: Math.round(this.#env.now() - startedAt) });
     if (answer instanceof LandlineError) this.#failed(group, answer);
     else this.#answered(group, answer);
     // A handler may have closed the line.

@@ -589,3 +589,27 @@ test("the waits of more, retry and offline are traced as such", async () => {
     ["offline", null],
   ]);
 });
+
+for (const interval of [0, 2]) {
+  test(`who pauses the line on seeing a wait (interval ${interval}) has paused it`, async () => {
+    const { browser, line, follow } = makeLine({}, [answer([event("orders", 1)], "c1", { interval })]);
+    line.addEventListener("trace", ({ detail }) => detail.phase === "wait" && line.pause());
+    follow("orders");
+    await browser.advance(60000);
+    assert.equal(browser.asked.length, 1);
+    line.poll();
+    await browser.advance(60000);
+    assert.equal(browser.asked.length, 2);
+  });
+}
+
+test("who closes the line on seeing a step has closed it", async () => {
+  for (const phase of ["ask", "answer", "act", "wait"]) {
+    const { browser, line, got, follow } = makeLine({}, [answer([event("orders", 1)], "c1", { interval: 0 })]);
+    line.addEventListener("trace", ({ detail }) => detail.phase === phase && line.close());
+    follow("orders");
+    await browser.advance(60000);
+    assert.equal(browser.asked.length, 1, phase);
+    assert.equal(got.length, phase === "ask" || phase === "answer" ? 0 : 1, phase);
+  }
+});

@@ -69,6 +69,8 @@ export class LandlineError extends Error {
   readonly status: number;
   /** Whether time alone may mend it. The client keeps trying either way, only more slowly if not. */
   readonly retryable: boolean;
+  /** How long the server asked to be left alone; 0 if it did not. */
+  readonly retryAfterMs: number;
   /** The server's `application/problem+json` body, if it sent one. */
   readonly problem?: { title?: string; detail?: string; channels?: string[]; [field: string]: unknown };
 }
@@ -80,7 +82,7 @@ export interface Reset {
   reason: string;
 }
 
-/** Why the client waits. `"more"`: it does not, there is more to ask for at once. */
+/** Why the client waits. `"more"`: it does not, there is more to ask for, or it was told to. `"closed"`: for ever. */
 export type Why = "interval" | "more" | "retry" | "hidden" | "paused" | "offline" | "closed";
 
 /**
@@ -130,7 +132,7 @@ type Listener<Type extends keyof LandlineEventMap> =
  * A line to the server. It begins to ask by itself as soon as there is a channel, and never gives up.
  *
  * Events: `status` (it changed), `reset` (the server cannot prove that nothing was missed; what it still has follows),
- * `error` (once per distinct problem; on the console if nobody listens), `trace` (each phase of each step).
+ * `error` (once per distinct problem; on the console too, so that none goes unseen), `trace` (each phase of each step).
  */
 export class Landline extends EventTarget {
   /** Throws a TypeError that names the value and the remedy if an option makes no sense. */
@@ -138,7 +140,8 @@ export class Landline extends EventTarget {
 
   /**
    * Call `handler` once for each event of the channel, in order; several handlers in the order of registration.
-   * A channel new to the line is read from now on, and starts with its snapshot if it has one.
+   * A channel new to the line is read from now on, and starts with its snapshot if it has one. With `cursor` in the
+   * options, channels put on before the first poll are read from there instead, without one.
    *
    * Throws a TypeError if this is the 101st channel, the line is closed, or an argument makes no sense.
    *
