@@ -35,6 +35,11 @@ class Event:
         """The published value, decoded anew at each access."""
         return json.loads(self.payload)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the payload on the wire."""
+        return len(self.payload) if self.payload.isascii() else len(self.payload.encode())
+
     @cached_property
     def encoded(self) -> bytes:
         """The event as a JSON object: made once for all the readers of this process."""

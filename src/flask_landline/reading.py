@@ -55,7 +55,7 @@ def page(events: list[Event], here: Cursor, tail: Cursor, reset: Reset | None, l
     """Cut one answer's worth; `here` is the cursor if there is nothing."""
     size = 0
     for count, event in enumerate(events[:limit]):
-        size += len(event.payload)
+        size += event.size
         if count and size > PAGE_BYTES:
             limit = count
             break
