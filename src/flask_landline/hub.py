@@ -155,10 +155,11 @@ class Hub:
         for nothing.
         """
         with self._registry:
-            self._wakes.add(wake)
             if self._follower is None and not self._closing.is_set():
-                self._follower = threading.Thread(target=self._follow, name="landline-follower", daemon=True)
-                self._follower.start()
+                follower = threading.Thread(target=self._follow, name="landline-follower", daemon=True)
+                follower.start()  # raises where no thread can be had: then the next to register tries again
+                self._follower = follower
+            self._wakes.add(wake)  # the follower looks for it only when this lock is free
 
     def unregister(self, wake: Callable[[], None]) -> None:
         """End what `register` began. The follower stays for one `CHECK_INTERVAL` more: the next is often near."""
@@ -196,7 +197,7 @@ class Hub:
             except LogError as error:
                 if not failures:
                     logger.warning("Followers wait until the log can be read again. %s", error)
-                self._closing.wait(min(CHECK_INTERVAL, 0.1 * 2**failures))
+                self._closing.wait(min(CHECK_INTERVAL, 0.1 * 2 ** min(failures, 10)))  # a float overflows at 1024
                 failures, known = failures + 1, None
             else:
                 if tail != known or failures:
