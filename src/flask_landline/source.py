@@ -128,7 +128,8 @@ class Sources:
             raise
         except Exception:
             turn.failures += 1
-            pause: float = min(source.every * 2**turn.failures, max(LONGEST_PAUSE, source.every))
+            doubled = source.every * 2 ** min(turn.failures, 60)  # a float overflows at 1024
+            pause: float = min(doubled, max(LONGEST_PAUSE, source.every))
             logger.exception("The source of channel %r failed; it is asked again in %.3g s.", item.name, pause)
             return pause
         turn.failures = 0
