@@ -14,17 +14,15 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import heapq
 import logging
-import math
 import random
 import resource
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from . import forks
 from .cursor import Cursor
@@ -36,10 +34,9 @@ from .protocol.transport import Transport
 from .protocol.websocket import Incoming
 from .reading import PAGE_EVENTS, Reading, page
 from .state import State
+from .wheel import TICK, Wheel
 from .wire import ALL, Hold, Wire
 
-TICK = 0.25
-"""Seconds to which deadlines are rounded up, so that one timer serves all lines."""
 RETRY_PAUSE = 1.0
 """Seconds between two tries to read a log that cannot be read; held lines wait meanwhile."""
 RETURN_RATE = 500
@@ -65,6 +62,13 @@ class Feed:
         """Events told so far."""
         self.written = 0.0
         """Loop time of the last event told."""
+
+
+class Guest(Protocol):
+    """Something that lives in the side loop without being a line."""
+
+    def leave(self) -> None:
+        """Let go of everything; called in the loop's thread when it ends."""
 
 
 class SideLoop:
@@ -99,12 +103,11 @@ class SideLoop:
         self._loop = None
         self._leaving = False
         self._lines = set()
+        self.guests: list[Guest] = []
+        """Who else lives in the loop, and must leave with it."""
         self._feeds: dict[tuple[Transport, tuple[str, ...]], Feed] = {}
         self._by_channel: dict[str, set[Feed]] = {}
         self._position: Cursor | None = None
-        self._wheel: dict[int, list[Line]] = {}
-        self._ticks: list[int] = []
-        self._timer: asyncio.TimerHandle | None = None
         self._asking = False
 
     # From any thread
@@ -139,6 +142,7 @@ class SideLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = _new_loop()
+                self._wheel: Wheel[Line] = Wheel(self._loop, self._serve)
                 self._thread = threading.Thread(target=self._run, args=(self._loop,), name="landline-loop", daemon=True)
                 self._thread.start()
                 atexit.register(self.close)
@@ -159,7 +163,19 @@ class SideLoop:
 
     # In the loop's thread
 
-    def open(self, sock: socket.socket, hold: Hold, back: Callable[[], None] | None = None) -> None:
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Run something that may take its time in a thread of its own."""
+        assert self._loop is not None
+        return await self._loop.run_in_executor(self._executor, function, *args)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine to its end, or to the loop's."""
+        assert self._loop is not None
+        task = self._loop.create_task(work)
+        self._tasks.add(task)  # the loop itself keeps only weak references
+        task.add_done_callback(self._tasks.discard)
+
+    def open(self, sock: socket.socket, hold: Hold, back: Callable[[bytes], None] | None = None) -> None:
         """Begin a line: send what its hold has to tell at once, bring it up to date, and let it join its feed."""
         assert self._loop is not None
         if not self._lines:
@@ -172,9 +188,9 @@ class SideLoop:
         if self._leaving:
             self._say_goodbye(line, 0.0)
             return
-        self._schedule(line)
+        self._wheel.add(line, self._due(line))
         if hold.more or not self._join(hold, [line], hold.cursor):
-            self._spawn(self._catch_up(hold, [line], hold.cursor))
+            self.spawn(self._catch_up(hold, [line], hold.cursor))
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
@@ -254,7 +270,7 @@ class SideLoop:
             for line in lines:
                 line.told += feed.told
                 line.feed = None
-            self._spawn(self._catch_up(feed.hold, lines, before))
+            self.spawn(self._catch_up(feed.hold, lines, before))
 
     def _join(self, hold: Hold, lines: list[Line], cursor: Cursor) -> bool:
         """Let lines at `cursor` join their feed, told what lies between; False if only the log knows that."""
@@ -282,8 +298,8 @@ class SideLoop:
         """Read from the log for lines at `cursor` until they can join their feed."""
         while lines := [line for line in lines if line.open]:
             try:
-                reading = await self._call(self._hub.read, hold.names, cursor)
-                snapshots = await self._call(self._state.snapshots, hold.items, reading)
+                reading = await self.call(self._hub.read, hold.names, cursor)
+                snapshots = await self.call(self._state.snapshots, hold.items, reading)
             except (LogError, Refusal) as error:
                 logger.warning("A held line waits until it can be told more. %s", error)
                 await asyncio.sleep(RETRY_PAUSE)
@@ -314,7 +330,7 @@ class SideLoop:
                 self._by_channel.setdefault(name, set()).add(feed)
             if not self._asking and any(item.channel.source_function for item in hold.items):
                 self._asking = True
-                self._spawn(self._ask_sources())
+                self.spawn(self._ask_sources())
         return feed
 
     async def _ask_sources(self) -> None:
@@ -322,7 +338,7 @@ class SideLoop:
         while items := {
             item.name: item for feed in self._feeds.values() for item in feed.hold.items if _has_source(item)
         }:
-            due = await self._call(self._state.sources.ask, list(items.values()))
+            due = await self.call(self._state.sources.ask, list(items.values()))
             await asyncio.sleep(due)
         self._asking = False
 
@@ -353,40 +369,17 @@ class SideLoop:
 
     # Deadlines: of a long poll, its answer; of a stream, its keepalive
 
-    def _schedule(self, line: Line) -> None:
-        """Put a line into the wheel, at the tick at which it is due."""
-        tick = math.ceil(self._due(line) / TICK)
-        if tick not in self._wheel:
-            self._wheel[tick] = []
-            heapq.heappush(self._ticks, tick)
-            self._set_timer()
-        self._wheel[tick].append(line)
-
     def _due(self, line: Line) -> float:
         if line.due is not None:
             return line.due
         written = max(line.written, line.feed.written) if line.feed is not None else line.written
         return written + self._state.config.keepalive
 
-    def _set_timer(self) -> None:
-        assert self._loop is not None
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(self._ticks[0] * TICK, self._turn) if self._ticks else None
-
-    def _turn(self) -> None:
-        """Serve the lines whose tick has come."""
-        assert self._loop is not None
-        now = self._loop.time()
-        while self._ticks and self._ticks[0] * TICK <= now:
-            for line in self._wheel.pop(heapq.heappop(self._ticks)):
-                if line.open:
-                    self._serve(line, now)
-        self._set_timer()
-
     def _serve(self, line: Line, now: float) -> None:
+        if not line.open:
+            return
         if self._due(line) > now:
-            self._schedule(line)  # something was told in the meantime
+            self._wheel.add(line, self._due(line))  # something was told in the meantime
         elif line.due is not None:
             self._answer(line)
         else:
@@ -394,7 +387,7 @@ class SideLoop:
                 line.write(line.transport.keepalive(self._position, self._advice, time.time()))
             else:
                 line.written = now
-            self._schedule(line)
+            self._wheel.add(line, self._due(line))
 
     def _answer(self, line: Line) -> None:
         """Answer a long poll that nothing came for; its cursor stays, unless the window has left it behind."""
@@ -408,12 +401,14 @@ class SideLoop:
 
     def _leave(self) -> None:
         """Say goodbye to everybody, spread over as long as those who follow need to take them in."""
+        for guest in self.guests:
+            guest.leave()
         spread = max(2.0, len(self._lines) / RETURN_RATE)
         for line in list(self._lines):
             self._say_goodbye(line, random.uniform(0.1, spread))
         assert self._loop is not None
         self._loop.call_later(LEAVE_WITHIN, self._stop)
-        self._spawn(self._stop_when_empty())
+        self.spawn(self._stop_when_empty())
 
     def _say_goodbye(self, line: Line, retry: float) -> None:
         if line.due is not None:
@@ -430,17 +425,9 @@ class SideLoop:
         assert self._loop is not None
         for line in list(self._lines):
             line.close("left")
+        for guest in self.guests:
+            guest.leave()
         self._loop.stop()
-
-    def _spawn(self, work: Any) -> None:
-        assert self._loop is not None
-        task = self._loop.create_task(work)
-        self._tasks.add(task)  # the loop itself keeps only weak references
-        task.add_done_callback(self._tasks.discard)
-
-    async def _call(self, function: Callable[..., T], *args: Any) -> T:
-        assert self._loop is not None
-        return await self._loop.run_in_executor(self._executor, function, *args)
 
 
 _inherited: list[object] = []

@@ -92,14 +92,13 @@ class Wire:
         return self._advice[transports]
 
     def idle(self, query: str, transports: tuple[str, ...]) -> Reply | None:
-        """Return the answer to a GET of a poll, if it was given before and nothing is new since.
-
-        Raises:
-            LogError: the log cannot be read.
-        """
+        """Return the answer to a GET of a poll without `If-None-Match`, if it was given before and nothing is new."""
         remembered = self._idle.get((query, transports))
-        if remembered is not None and remembered[0] is self._state.hub.mark():
-            return remembered[1]
+        try:
+            if remembered is not None and remembered[0] is self._state.hub.mark():
+                return remembered[1]
+        except LogError as error:
+            return problem(log_unavailable(error))
         return None
 
     def handle(self, request: Request, transports: tuple[str, ...], *, close: bool = True) -> Reply | Hold:
@@ -121,9 +120,9 @@ class Wire:
 
     def needs_app(self, request: Request) -> bool:
         """Whether answering may call functions of the app, which take their time."""
+        parse = parse_poll if request.path == self.poll_path else parse_stream
         try:
-            names = parse_poll(request.query).channels if request.path == self.poll_path else ()
-            return any(_calls_app(item) for item in self._state.resolve(names)) or request.path != self.poll_path
+            return any(_calls_app(item) for item in self._state.resolve(parse(request.query).channels))
         except Refusal:
             return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from websockets.datastructures import Headers
@@ -22,6 +23,9 @@ from .poll import body
 SUBPROTOCOL = Subprotocol("landline.v1")
 MAX_MESSAGE = 4096
 """Bytes of a client's message: clients have nothing to say here, so nobody needs to be read at length."""
+
+_quiet = logging.getLogger("flask_landline.frames")
+_quiet.setLevel(logging.CRITICAL)  # what a client does wrong is answered to it, and lines have an access log
 
 
 class WebSocket:
@@ -60,7 +64,7 @@ def accept(path: str, headers: Mapping[str, str]) -> bytes:
     Raises:
         Refusal: `bad-request`, saying what of the handshake is missing or wrong.
     """
-    protocol = ServerProtocol(select_subprotocol=_select)
+    protocol = ServerProtocol(select_subprotocol=_select, logger=_quiet)
     response = protocol.accept(Request(path, Headers(headers)))
     if response.status_code != 101:
         detail = f"This address speaks WebSocket, and the request is no handshake: {protocol.handshake_exc}. "
@@ -94,7 +98,7 @@ class Incoming:
         on_frame: Callable[[Protocol, Frame], None] | None = None,
         max_message: int = MAX_MESSAGE,
     ) -> None:
-        self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=max_message)
+        self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=max_message, logger=_quiet)
         self._on_frame = on_frame or _refuse
 
     def receive(self, data: bytes) -> tuple[bytes, bool]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..errors import LogError, Refusal
-from ..protocol.problem import log_unavailable, problem
+from ..errors import Refusal
+from ..listener import Listener
+from ..protocol.problem import problem
 from ..protocol.request import Request
 from ..sideloop import SideLoop
 from ..state import State
@@ -36,22 +37,23 @@ class WireMiddleware:
         self._wire = Wire(state)
         self.sideloop = SideLoop(state, self._wire)
         """Holds the connections taken from the server."""
+        self.listener = Listener(state.config.listen, self._wire, self.sideloop) if state.config.listen else None
+        """The second door, which opens with the first request through this one."""
         state.closing.append(self.sideloop.close)
         self._threads = Places(state, self._wire, state.config.held_threads)
         self._greenlets = Places(state, self._wire, state.config.max_held)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one WSGI request (PEP 3333)."""
+        if self.listener is not None:
+            self.listener.ensure()
         path = environ.get("PATH_INFO", "")
         if path not in self._wire.paths:
             return self._wsgi_app(environ, start_response)
         server = detach.find(environ)
         transports = self._transports(environ, server)
         if path == self._wire.poll_path and environ["REQUEST_METHOD"] == "GET" and "HTTP_IF_NONE_MATCH" not in environ:
-            try:
-                idle = self._wire.idle(environ.get("QUERY_STRING", ""), transports)
-            except LogError as error:
-                idle = problem(log_unavailable(error))
+            idle = self._wire.idle(environ.get("QUERY_STRING", ""), transports)
             if idle is not None:
                 return send(idle, environ, start_response)
         outcome = self._wire.handle(_request(environ), transports)

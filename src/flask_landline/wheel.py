@@ -1,0 +1,54 @@
+"""Deadlines of very many things, kept by one timer."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+TICK = 0.25
+"""Seconds to which deadlines are rounded up: what is due together is served together."""
+
+T = TypeVar("T")
+
+
+class Wheel(Generic[T]):
+    """Serves each thing once, at the first tick at or after its time; touched by its loop's thread alone.
+
+    There is no way to take a thing out: `serve` looks whether it still matters, and adds it again if it is early.
+
+    Args:
+        loop: keeps the timer.
+        serve: called with a thing whose time has come, and the loop's time.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, serve: Callable[[T, float], None]) -> None:
+        self._loop = loop
+        self._serve = serve
+        self._due: dict[int, list[T]] = {}
+        self._ticks: list[int] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, item: T, when: float) -> None:
+        """Have `item` served at `when`, in the loop's time."""
+        tick = math.ceil(when / TICK)
+        if tick not in self._due:
+            self._due[tick] = []
+            heapq.heappush(self._ticks, tick)
+            if self._ticks[0] == tick:
+                self._set_timer()
+        self._due[tick].append(item)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._ticks[0] * TICK, self._turn) if self._ticks else None
+
+    def _turn(self) -> None:
+        now = self._loop.time()
+        while self._ticks and self._ticks[0] * TICK <= now:
+            for item in self._due.pop(heapq.heappop(self._ticks)):
+                self._serve(item, now)
+        self._set_timer()
