@@ -40,8 +40,9 @@ def take(browser: Browser, url: str, seconds: float, picture: Path) -> None:
         page.wait_for_function("note => document.querySelector('#notes').textContent.includes(note)", arg=note)
         page.wait_for_timeout(1000 * seconds / len(NOTES))
     other.close()
-    # A round that brought something, seen from its end.
-    page.wait_for_function("flow.dataset.current === 'waits' && flow.querySelector('[data-node=update][data-state]')")
+    # A round that brought something, as soon as it is over: the next one begins within half a second.
+    page.wait_for_function("flow.querySelector('[data-node=update][data-state=lit]')")
+    page.wait_for_function("flow.dataset.current === 'waits'")
     page.screenshot(path=picture, full_page=True)
 
 

@@ -315,7 +315,7 @@ class TestLooks:
             expect(page.locator("#notes p")).to_have_count(1, timeout=PATIENCE)
             assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
             inside = (
-                "[...document.querySelectorAll('ol, pre, section')].filter(one => one.scrollWidth > one.clientWidth)"
+                "[...document.querySelectorAll('.list, pre, section')].filter(one => one.scrollWidth > one.clientWidth)"
             )
             assert page.evaluate(f"{inside}.map(one => one.id || one.className)") == []
 

@@ -27,8 +27,10 @@ line.on("notes", (data, { snapshot }) => {
 // Status and transport.
 
 function showStatus() {
-  get("status").dataset.status = line.status;
-  get("status").textContent = line.status;
+  const badge = get("status");
+  if (badge.dataset.status === line.status) return;
+  badge.dataset.status = line.status;
+  badge.textContent = line.status;
 }
 
 line.addEventListener("status", showStatus);

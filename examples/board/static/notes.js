@@ -6,6 +6,7 @@ const AGES = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short"
 
 export class Notes {
   #list = document.getElementById("notes");
+  #feed = document.getElementById("feed");
   #empty = document.getElementById("no-notes");
   #now;
 
@@ -17,6 +18,8 @@ export class Notes {
 
   /** @param {{id: number, at: number, text: string}[]} notes the whole state */
   replace(notes) {
+    // Read out what comes, not the fifty notes that were there before.
+    this.#feed.setAttribute("aria-live", "off");
     this.#list.replaceChildren();
     for (const note of notes) this.#insert(note);
     this.#tidy();
@@ -24,6 +27,7 @@ export class Notes {
 
   /** @param {{id: number, at: number, text: string}} note maybe one that a snapshot had already */
   add(note) {
+    this.#feed.setAttribute("aria-live", "polite");
     this.#insert(note)?.classList.add("new");
     this.#tidy();
   }
