@@ -85,8 +85,11 @@ class Config:
         known = {_KEY_PREFIX + item.name.upper(): item for item in fields(cls)}
         for key, value in given.items():
             if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                hint = f"Did you mean {near[0]}?" if near else f"The keys are {', '.join(known)}."
+                # Without the prefix, which alone makes any two keys alike.
+                near = difflib.get_close_matches(
+                    key.removeprefix(_KEY_PREFIX), [item.name.upper() for item in known.values()], 1
+                )
+                hint = f"Did you mean {_KEY_PREFIX}{near[0]}?" if near else f"The keys are {', '.join(known)}."
                 raise UsageError(f"{key} is no configuration key of Landline. {hint}")
             if known[key].metadata:
                 _check_number(key, value, **known[key].metadata)

@@ -65,9 +65,9 @@ class Landline:
         Raises:
             UsageError: the rule or a limit cannot be used, or the rule is declared already.
         """
-        if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 1):
+        if keep is not None and (not _is_number(keep) or not isinstance(keep, int) or keep < 1):
             raise UsageError(f"channel(keep={keep!r}): give a whole number of events, 1 or more, or None for no limit.")
-        if keep_for is not None and (isinstance(keep_for, bool) or not 0 < keep_for < float("inf")):
+        if keep_for is not None and (not _is_number(keep_for) or not 0 < keep_for < float("inf")):
             raise UsageError(
                 f"channel(keep_for={keep_for!r}): give a positive number of seconds, or None for no limit."
             )
@@ -112,3 +112,7 @@ class Landline:
                 f"This Landline does not serve app {apps[0].name!r}. Call live.init_app(app) where it is made."
             )
         return state
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

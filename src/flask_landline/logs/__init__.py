@@ -27,7 +27,7 @@ def open_log(url: str | Log, *, folder: Path, synchronous: str = "FULL") -> Log:
     """
     if isinstance(url, Log):
         return url
-    scheme, _, rest = url.partition(":")
+    scheme, _, rest = url.partition(":") if isinstance(url, str) else ("", "", "")
     if scheme == "memory" and not rest:
         from .memory import MemoryLog
 
