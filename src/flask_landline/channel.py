@@ -131,12 +131,14 @@ class Channels:
             )
         if rule == RESERVED:
             raise UsageError(f"channel({rule!r}): that name is the wire's own. Choose another.")
+        if not rule.isprintable() or (len(rule) > MAX_NAME and "<" not in rule):
+            raise UsageError(f"channel({rule!r}): a name has up to {MAX_NAME} characters, all of them printable.")
         if rule in self._declared:
             raise UsageError(f"channel({rule!r}) is declared already. Keep what the first call returned and use that.")
         try:
             self._map.add(Rule("/" + rule, endpoint=channel))
             self._map.update()
-        except (ValueError, LookupError) as error:
+        except (ValueError, LookupError, SyntaxError) as error:  # SyntaxError: the same part twice
             raise UsageError(f"channel({rule!r}): not a rule that Werkzeug's routing understands: {error}.") from error
         self._declared[rule] = channel
         self.resolve.cache_clear()
@@ -152,7 +154,7 @@ class Channels:
         except (BuildError, ValueError, TypeError):
             name = ""
         resolved = self.resolve(name)
-        if resolved is None or resolved.channel is not channel or resolved.parts.keys() != parts.keys():
+        if resolved is None or resolved.channel is not channel or not _fits(parts, resolved.parts):
             given = ", ".join(f"{key}={value!r}" for key, value in parts.items()) or "no parts"
             raise UsageError(
                 f"Channel {channel.rule!r} cannot be named with {given}. Give exactly its parts, of their kinds."
@@ -183,3 +185,12 @@ class Channels:
         except (HTTPException, BuildError, ValueError):
             return None
         return Resolved(name, channel, parts) if built == "/" + name else None
+
+
+def _fits(given: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Whether a name's parts are those it was built from: `int` makes 1 of 1.5 without a word."""
+    if given.keys() != found.keys():
+        return False
+    numbers = (int, float)
+    both = ((given[key], found[key]) for key in given)
+    return all(one == other for one, other in both if isinstance(one, numbers) and isinstance(other, numbers))
