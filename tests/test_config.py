@@ -1,0 +1,161 @@
+"""Configuration keys: read once, checked, each mistake told with its key."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask_landline import Landline, UsageError
+from flask_landline.config import Config
+from flask_landline.logs import open_log
+from flask_landline.logs.memory import MemoryLog
+from flask_landline.logs.sqlite import SQLiteLog
+
+
+def test_defaults_are_those_of_an_app_that_says_nothing() -> None:
+    assert Config.read({"SECRET_KEY": "x", "OTHER_LANDLINE_X": 1}) == Config()
+
+
+def test_every_key_has_a_docstring_and_is_read() -> None:
+    given = {f"LANDLINE_{item.name.upper()}": getattr(Config(), item.name) for item in fields(Config)}
+    assert Config.read(given) == Config()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("interval", 0.05),
+        ("interval", 60),
+        ("hold", 0),
+        ("hold", 25.5),
+        ("held_threads", 0),
+        ("max_event", 1),
+        ("window_events", 1),
+        ("window_bytes", 1),
+        ("shared_cache", None),
+        ("shared_cache", 1),
+        ("prefix", "/a/b"),
+    ],
+)
+def test_value_is_taken(key: str, value: object) -> None:
+    assert getattr(Config.read({f"LANDLINE_{key.upper()}": value}), key) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("INTERVAL", 0),
+        ("INTERVAL", -1),
+        ("INTERVAL", "2"),
+        ("INTERVAL", True),
+        ("INTERVAL", None),
+        ("INTERVAL", float("nan")),
+        ("INTERVAL", float("inf")),
+        ("HOLD", -0.1),
+        ("HELD_THREADS", 1.5),
+        ("HELD_THREADS", -1),
+        ("HELD_THREADS", True),
+        ("MAX_EVENT", 0),
+        ("WINDOW_EVENTS", 0),
+        ("WINDOW_BYTES", "16M"),
+        ("SHARED_CACHE", 0),
+        ("SHARED_CACHE", False),
+        ("PREFIX", ""),
+        ("PREFIX", "landline"),
+        ("PREFIX", "/landline/"),
+        ("PREFIX", "/"),
+        ("PREFIX", None),
+        ("PREFIX", b"/landline"),
+    ],
+)
+def test_wrong_value_is_refused_with_its_key(key: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"^LANDLINE_{key} is .*must") as caught:
+        Config.read({f"LANDLINE_{key}": value})
+    assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("LANDLINE_INTERVALL", "Did you mean LANDLINE_INTERVAL?"),
+        ("LANDLINE_HOLD_THREADS", "Did you mean LANDLINE_HELD_THREADS?"),
+        ("LANDLINE_XYZZY", "The keys are LANDLINE_PREFIX, LANDLINE_LOG,"),
+        ("LANDLINE_", "The keys are"),
+    ],
+)
+def test_unknown_key_is_refused_with_a_hint(key: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.read({key: 1})
+    assert key in str(caught.value)
+    assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:", "/instance/landline.db"),
+        ("sqlite:///other.db", "/instance/other.db"),
+        ("sqlite:///some/other.db", "/instance/some/other.db"),
+        ("sqlite:////var/lib/app/log.db", "/var/lib/app/log.db"),
+    ],
+)
+def test_url_names_the_file(url: str, path: str) -> None:
+    log = open_log(url, folder=Path("/instance"))
+    assert isinstance(log, SQLiteLog)
+    assert log._path == Path(path)
+
+
+def test_memory_is_a_log() -> None:
+    assert isinstance(open_log("memory:", folder=Path("/instance")), MemoryLog)
+
+
+def test_log_of_ones_own_is_used_as_it_is() -> None:
+    log = MemoryLog()
+    assert open_log(log, folder=Path("/instance")) is log
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "sqlite:x.db",
+        "sqlite://host/x.db",
+        "sqlite:///",
+        "memory:x",
+        "redis://x",
+        None,
+        7,
+        Path("x"),
+    ],
+)
+def test_url_that_names_no_log_is_refused(url: object) -> None:
+    with pytest.raises(UsageError, match=r"LANDLINE_LOG is .*names no log\. Use 'sqlite:'"):
+        open_log(url, folder=Path("/instance"))  # type: ignore[arg-type]
+
+
+def test_wrong_synchronous_is_refused() -> None:
+    with pytest.raises(UsageError, match="LANDLINE_SYNCHRONOUS is 'OFF'; use 'FULL' or 'NORMAL'"):
+        open_log("sqlite:", folder=Path("/instance"), synchronous="OFF")
+
+
+def test_configuration_is_read_when_the_app_is_initialised(tmp_path: Path) -> None:
+    """A wrong key stops the app at its start; a change that comes later does nothing."""
+    app = Flask(__name__, instance_path=str(tmp_path))
+    app.config["LANDLINE_INTREVAL"] = 1
+    with pytest.raises(UsageError):
+        Landline(app)
+    app = Flask(__name__, instance_path=str(tmp_path))
+    Landline(app)
+    app.config["LANDLINE_INTERVAL"] = 7
+    assert app.extensions["landline"].config.interval == 2.0
+
+
+def test_nothing_is_opened_before_first_use(tmp_path: Path) -> None:
+    """A command that only lists routes makes no files."""
+    app = Flask(__name__, instance_path=str(tmp_path / "instance"))
+    live = Landline(app)
+    live.channel("orders")
+    assert list(tmp_path.iterdir()) == []
+    live.publish("orders", 1)
+    assert (tmp_path / "instance" / "landline.db").is_file()
+    app.extensions["landline"].close()
