@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .outlet import CHUNK, Outlet
 from .protocol.websocket import Incoming
@@ -13,6 +13,16 @@ from .wire import Hold
 
 if TYPE_CHECKING:
     from .sideloop import Feed
+
+
+class Owner(Protocol):
+    """Whose lines these are: the side loop."""
+
+    incoming: Callable[[], Incoming]
+    """Makes what reads the client's side of a socket."""
+
+    def ended(self, line: Line, reason: str) -> None:
+        """Called once, when a line is no more, with a word for the reason."""
 
 
 class Line(Outlet):
@@ -23,23 +33,22 @@ class Line(Outlet):
         sock: the connection, not blocking.
         hold: what was asked for.
         max_pending: bytes that may wait to be sent.
-        closed: called once, when the line is no more, with a word for the reason.
-        incoming: makes what reads a socket's client.
+        owner: the side loop.
         back: called instead of closing, when the answer was sent and the connection may be used on, with what the
             client has sent early.
     """
 
     __slots__ = (
         "_back",
-        "_closed",
         "_early",
         "_incoming",
-        "_make_incoming",
+        "_owner",
         "cursor",
         "due",
         "feed",
         "opened",
-        "request",
+        "query",
+        "remote",
         "told",
         "transport",
         "written",
@@ -51,23 +60,22 @@ class Line(Outlet):
         sock: socket.socket,
         hold: Hold,
         max_pending: int,
-        closed: Callable[[Line, str], None],
-        incoming: Callable[[], Incoming] = Incoming,
+        owner: Owner,
         back: Callable[[bytes], None] | None = None,
     ) -> None:
         super().__init__(loop, sock, max_pending)
         self.transport = hold.transport
-        self.cursor = hold.cursor
+        self.cursor = hold.cursor if hold.transport.ends else None
         """Where a long poll stands; a stream stands where its feed does."""
-        self.request = hold.request
+        # Not the request itself: a WSGI environment would be most of a line's memory.
+        self.remote, self.query = hold.request.remote, hold.request.query
         self.opened = self.written = loop.time()
         self.due = None if hold.wait is None else self.opened + hold.wait
         """When a long poll is answered in any case; None for a stream."""
         self.told = hold.told
         """Events told, less those its feed had told when it joined."""
         self.feed: Feed | None = None
-        self._closed = closed
-        self._make_incoming = incoming
+        self._owner = owner
         self._incoming: Incoming | None = None
         self._back = back
         self._early = b""
@@ -82,11 +90,11 @@ class Line(Outlet):
             super()._sent_all()
         else:
             self.loop.remove_reader(self.sock)
-            self._closed(self, "done")
+            self._owner.ended(self, "done")
             self._back(self._early)
 
     def _lost(self, reason: str) -> None:
-        self._closed(self, reason)
+        self._owner.ended(self, reason)
 
     def _received(self, data: bytes) -> None:
         if not data or len(self._early) > CHUNK:
@@ -95,7 +103,7 @@ class Line(Outlet):
             self._early += data  # the next request, before this one is answered
         elif self.transport.name == "websocket" and not self.finishing:
             if self._incoming is None:
-                self._incoming = self._make_incoming()
+                self._incoming = self._owner.incoming()
             out, ends = self._incoming.receive(data)
             if out:
                 self.write(out)

@@ -182,7 +182,7 @@ class SideLoop:
             self._hub.register(self._wake)
         _prepare(sock, 2 * self._state.config.keepalive)
         limit = self._state.config.max_pending
-        line = Line(self._loop, sock, hold, limit + len(hold.first), self._closed, self.incoming, back)
+        line = Line(self._loop, sock, hold, limit + len(hold.first), self, back)
         self._lines.add(line)
         line.write(hold.head + hold.first)
         if self._leaving:
@@ -342,7 +342,8 @@ class SideLoop:
             await asyncio.sleep(due)
         self._asking = False
 
-    def _closed(self, line: Line, reason: str) -> None:
+    def ended(self, line: Line, reason: str) -> None:
+        """Count a line out."""
         self._part(line)
         self._lines.discard(line)
         self.dismiss()
@@ -391,6 +392,7 @@ class SideLoop:
 
     def _answer(self, line: Line) -> None:
         """Answer a long poll that nothing came for; its cursor stays, unless the window has left it behind."""
+        assert line.cursor is not None
         at_hand = self._position is None or self._hub.since(line.cursor) is not None
         cursor = line.cursor if at_hand or line.feed is None else self._position
         assert cursor is not None
@@ -455,16 +457,9 @@ def _has_source(item: Any) -> bool:
 
 
 def _log_access(line: Line, reason: str) -> None:
+    """Write a line's one line: ascii(), because what a client sent must not be able to end it."""
     if access_logger.isEnabledFor(logging.INFO):
-        request = line.request
         seconds = line.loop.time() - line.opened
-        access_logger.info(
-            "%s %s?%s %s %.1fs %d events, %s",
-            request.remote,
-            ascii(request.path)[1:-1],
-            ascii(request.query)[1:-1],
-            line.transport.name,
-            seconds,
-            line.told,
-            reason,
-        )
+        query = ascii(line.query)[1:-1]
+        name = line.transport.name
+        access_logger.info("%s %s ?%s %.1fs %d events, %s", line.remote, name, query, seconds, line.told, reason)
