@@ -51,8 +51,12 @@ CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires REAL N
 # (https://www.sqlite.org/autoinc.html). A rolled-back append gives its offset back.
 
 WAKE_INTERVAL = 0.01
-"""Seconds between looks at the file while somebody waits: half of it is the mean delay between processes.
-One look is one PRAGMA, some 5 µs."""
+"""Seconds between looks at the file while somebody waits: half of it is the mean delay between processes. One look is
+one PRAGMA, some 5 µs; being woken for it is ten times that."""
+WAKE_QUIET = 0.05
+"""The same, at most, where nothing was published for seconds: a quiet process sleeps."""
+_QUIET_SHARE = 50
+"""While nothing comes, looks grow as rare as a fiftieth of the silence so far: that much later is the next event."""
 _TURN_INTERVAL = 0.001
 """Seconds between tries to write while another process does. SQLite's own patience looks ever more rarely, down to ten
 times a second: one process that publishes without a pause then keeps all others from it for as long as it goes on."""
@@ -113,6 +117,7 @@ class SQLiteLog(Log):
         self._wakes = 0
         self._seen: tuple[object, int] = (None, -1)
         self._tail = 0
+        self._moved = 0.0
 
     def append(self, channel: str, payload: str, retention: Retention = Retention()) -> Event:  # noqa: B008
         """See `Log.append`. Appends that arrive while another is being synced share the next sync."""
@@ -149,7 +154,7 @@ class SQLiteLog(Log):
             if seen != self._seen:
                 row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
                 self._tail = row[0] if row else 0
-                self._seen = seen
+                self._seen, self._moved = seen, time.monotonic()
             return Cursor(epoch, self._tail)
 
     def floor(self, channels: Collection[str]) -> dict[str, int]:
@@ -193,11 +198,12 @@ class SQLiteLog(Log):
         while True:
             if self.tail() != after:
                 return True
-            remaining = deadline - time.monotonic()
+            now = time.monotonic()
+            quiet = min(max((now - self._moved) / _QUIET_SHARE, WAKE_INTERVAL), WAKE_QUIET)
             with self._changed:
-                if remaining <= 0 or self._wakes != wakes:
+                if now >= deadline or self._wakes != wakes:
                     return False
-                self._changed.wait(min(remaining, WAKE_INTERVAL))
+                self._changed.wait(min(deadline - now, quiet))
 
     def wake(self) -> None:
         with self._changed:
