@@ -1,6 +1,6 @@
 // A chart of the last three minutes: lines over time, the first one with its area filled. Plain SVG.
 
-const SECONDS = 180;
+export const SECONDS = 180;
 const HEIGHT = 100;
 // Nobody read in between, so nothing was measured: the line breaks rather than guess.
 const GAP_SECONDS = 7;

@@ -1,6 +1,6 @@
 // The four cards: this machine's vitals as numbers and charts.
 
-import { Chart } from "./chart.js";
+import { Chart, SECONDS } from "./chart.js";
 
 const KEPT = 90;
 // Below this, network traffic is only the noise of a quiet machine, and is drawn as such.
@@ -28,10 +28,12 @@ export class Vitals {
   #draw() {
     const newest = this.#samples.at(-1);
     if (!newest) return;
+    // What is out of sight shall not set the scale.
+    const shown = this.#samples.filter(({ at }) => at > newest.at - SECONDS);
     [cpu, memory, network, load].forEach((view, index) => {
       const card = this.#cards[index];
       if (!card) return;
-      const { value, parts, scale, top, mark, pick } = view(newest, this.#samples);
+      const { value, parts, scale, top, mark, pick } = view(newest, shown);
       card.querySelector(".value").replaceChildren(...value);
       card.querySelector(".parts").replaceChildren(...parts);
       card.querySelector(".scale").textContent = scale;
