@@ -98,7 +98,8 @@ class Sources:
         if self._clock() >= turn.next and turn.lock.acquire(blocking=False):
             try:
                 if self._clock() >= turn.next:
-                    turn.next = self._clock() + self._take_turn(item, source, turn)
+                    pause = self._take_turn(item, source, turn)
+                    turn.next = self._clock() + pause  # from now: the call may have taken long
             finally:
                 turn.lock.release()
         return max(turn.next - self._clock(), 0.01)
