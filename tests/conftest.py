@@ -7,11 +7,12 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 
+from tests.apps import App
 from tests.processes import until
 
 pytest.register_assert_rewrite("flask_landline.testing")
@@ -80,6 +81,26 @@ def leak_check() -> Iterator[None]:
             left += sorted(_sockets() - sockets)
     left += [f"asyncio: {words}" for words in lost.said]
     assert not left, f"the test left behind: {', '.join(left)}"
+
+
+@pytest.fixture
+def make_app(tmp_path: Path) -> Iterator[Callable[..., App]]:
+    """Return a function that makes an app with a Landline, given `LANDLINE_*` keys in small letters."""
+    apps: list[App] = []
+
+    def make(**config: Any) -> App:
+        apps.append(App(tmp_path / "instance", **config))
+        return apps[-1]
+
+    yield make
+    for app in apps:
+        app.state.close()
+
+
+@pytest.fixture
+def app(make_app: Callable[..., App]) -> App:
+    """Return an app with a Landline whose log is in memory, and no channels."""
+    return make_app()
 
 
 @pytest.fixture(scope="session")
