@@ -51,6 +51,7 @@ class Line(Outlet):
         "remote",
         "told",
         "transport",
+        "transports",
         "written",
     )
 
@@ -65,6 +66,8 @@ class Line(Outlet):
     ) -> None:
         super().__init__(loop, sock, max_pending)
         self.transport = hold.transport
+        self.transports = hold.transports
+        """What the client was offered, for later advice."""
         self.cursor = hold.cursor if hold.transport.ends else None
         """Where a long poll stands; a stream stands where its feed does."""
         # Not the request itself: a WSGI environment would be most of a line's memory.

@@ -35,7 +35,7 @@ from .protocol.websocket import Incoming
 from .reading import PAGE_EVENTS, Reading, page
 from .state import State
 from .wheel import TICK, Wheel
-from .wire import ALL, Hold, Wire
+from .wire import Hold, Wire
 
 RETRY_PAUSE = 1.0
 """Seconds between two tries to read a log that cannot be read; held lines wait meanwhile."""
@@ -47,16 +47,18 @@ LEAVE_WITHIN = 2.0
 logger = logging.getLogger("flask_landline")
 access_logger = logging.getLogger("flask_landline.access")
 T = TypeVar("T")
+Key = tuple[Transport, tuple[str, ...], tuple[str, ...]]
+"""What lines of one feed have in common: transport, channels, and what their clients are offered."""
 
 
 class Feed:
-    """The lines that read the same channels by the same transport."""
+    """The lines that read the same channels by the same transport, through the same kind of door."""
 
     __slots__ = ("hold", "lines", "told", "written")
 
     def __init__(self, hold: Hold) -> None:
         self.hold = hold
-        """One of the holds that made it: its transport, names and items stand for all."""
+        """One of the holds that made it: its transport, names, items and transports stand for all."""
         self.lines: set[Line] = set()
         self.told = 0
         """Events told so far."""
@@ -76,13 +78,13 @@ class SideLoop:
 
     Args:
         state: the app's Landline.
-        wire: gives the advice that keepalives repeat.
+        wire: gives the advice that keepalives and answers repeat.
     """
 
     def __init__(self, state: State, wire: Wire) -> None:
         self._state = state
         self._hub = state.hub
-        self._advice = wire.advice(ALL)
+        self._wire = wire
         self._budget = min(state.config.max_held, int(0.8 * resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
         self.incoming: Callable[[], Incoming] = Incoming
         """Makes what reads the client's side of a socket; conformance tests put an echo here."""
@@ -105,7 +107,7 @@ class SideLoop:
         self._lines = set()
         self.guests: list[Guest] = []
         """Who else lives in the loop, and must leave with it."""
-        self._feeds: dict[tuple[Transport, tuple[str, ...]], Feed] = {}
+        self._feeds: dict[Key, Feed] = {}
         self._by_channel: dict[str, set[Feed]] = {}
         self._position: Cursor | None = None
         self._asking = False
@@ -250,7 +252,7 @@ class SideLoop:
                     self._part(line)
 
     def _render(self, hold: Hold, reading: Reading, snapshots: list[Event]) -> bytes:
-        return hold.transport.tell(reading, snapshots, self._advice, time.time())
+        return hold.transport.tell(reading, snapshots, self._wire.advice(hold.transports), time.time())
 
     def _resync(self) -> None:
         """Find a position when the window does not reach back to ours: each feed reads on for itself."""
@@ -322,7 +324,7 @@ class SideLoop:
                 line.write(data)
 
     def _feed(self, hold: Hold) -> Feed:
-        key = (hold.transport, hold.names)
+        key = _key(hold)
         feed = self._feeds.get(key)
         if feed is None:
             feed = self._feeds[key] = Feed(hold._replace(head=b"", first=b""))
@@ -360,8 +362,9 @@ class SideLoop:
         line.feed = None
         line.told += feed.told
         feed.lines.discard(line)
-        if not feed.lines and self._feeds.get((feed.hold.transport, feed.hold.names)) is feed:
-            del self._feeds[feed.hold.transport, feed.hold.names]
+        key = _key(feed.hold)
+        if not feed.lines and self._feeds.get(key) is feed:
+            del self._feeds[key]
             for name in feed.hold.names:
                 feeds = self._by_channel[name]
                 feeds.discard(feed)
@@ -385,7 +388,7 @@ class SideLoop:
             self._answer(line)
         else:
             if line.feed is not None and self._position is not None:
-                line.write(line.transport.keepalive(self._position, self._advice, time.time()))
+                line.write(line.transport.keepalive(self._position, self._wire.advice(line.transports), time.time()))
             else:
                 line.written = now
             self._wheel.add(line, self._due(line))
@@ -396,7 +399,7 @@ class SideLoop:
         at_hand = self._position is None or self._hub.since(line.cursor) is not None
         cursor = line.cursor if at_hand or line.feed is None else self._position
         assert cursor is not None
-        line.finish(line.transport.keepalive(cursor, self._advice, time.time()))
+        line.finish(line.transport.keepalive(cursor, self._wire.advice(line.transports), time.time()))
         self._part(line)
 
     # The end
@@ -450,6 +453,10 @@ def _prepare(sock: socket.socket, patience: float) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere the system's own, some minutes
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(patience * 1000))
+
+
+def _key(hold: Hold) -> Key:
+    return hold.transport, hold.names, hold.transports
 
 
 def _has_source(item: Any) -> bool:

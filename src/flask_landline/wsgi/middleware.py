@@ -64,7 +64,10 @@ class WireMiddleware:
     def _transports(self, environ: WSGIEnvironment, server: detach.Server | None) -> tuple[str, ...]:
         """Return what can be offered to this client now."""
         if server is not None:
-            return POLL_ONLY if self.sideloop.full else ALL
+            if self.sideloop.full:
+                return POLL_ONLY
+            # nginx speaks HTTP/1.0 to its upstream by default, and that version has no Upgrade (RFC 9110 §7.8).
+            return ALL if environ.get("SERVER_PROTOCOL") != "HTTP/1.0" else STREAM_OR_POLL
         if detach.is_greenlet(environ):
             return STREAM_OR_POLL if self._greenlets.free else POLL_ONLY
         # Where requests come one at a time, a held one would stop the publisher it waits for.

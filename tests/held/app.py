@@ -1,0 +1,95 @@
+"""The app that the servers of these tests serve. What it does is said by the environment, for each test its own.
+
+HELD_FOLDER   where its log is
+HELD_CONFIG   JSON, more configuration
+HELD_RETRY    seconds an `EventSource` is told to wait, instead of two
+HELD_ECHO     sockets say nothing and repeat everything, for conformance tests
+"""
+
+import json
+import logging
+import os
+import threading
+import time
+
+from flask import Flask, current_app, request
+from flask_landline import Landline, wire
+from flask_landline.protocol import sse
+from flask_landline.protocol.websocket import Incoming
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import Protocol, State
+
+live = Landline()
+news = live.channel("news", keep=100_000)
+other = live.channel("other")
+room = live.channel("room/<int:room_id>", keep=100_000)
+
+
+class Echo:
+    """Repeats whole messages, as they came: text as text, binary as binary."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._text = False
+
+    def __call__(self, protocol: Protocol, frame: Frame) -> None:
+        if frame.opcode is not Opcode.CONT:
+            self._parts, self._text = [], frame.opcode is Opcode.TEXT
+        self._parts.append(bytes(frame.data))
+        if not frame.fin or protocol.state is not State.OPEN:
+            return
+        message = b"".join(self._parts)
+        if not self._text:
+            protocol.send_binary(message)
+            return
+        try:
+            message.decode()
+        except UnicodeDecodeError:
+            protocol.fail(CloseCode.INVALID_DATA, "not UTF-8")
+        else:
+            protocol.send_text(message)
+
+
+def create_app() -> Flask:
+    app = Flask(__name__, instance_path=os.environ["HELD_FOLDER"])
+    app.config.from_mapping(json.loads(os.environ.get("HELD_CONFIG", "{}")))
+    live.init_app(app)
+    logging.basicConfig(format="%(name)s %(levelname)s %(message)s")
+    logging.getLogger("flask_landline").setLevel(logging.INFO)
+    if "HELD_RETRY" in os.environ:
+        sse.RETRY = float(os.environ["HELD_RETRY"])
+    if "HELD_ECHO" in os.environ:
+        wire._WEBSOCKET.hello = lambda *_: b""  # type: ignore[method-assign]
+        app.wsgi_app.sideloop.incoming = (  # type: ignore[attr-defined]
+            lambda: Incoming(on_frame=Echo(), max_message=32 * 1024 * 1024)
+        )
+    app.add_url_rule("/plain", view_func=plain)
+    app.add_url_rule("/facts", view_func=facts)
+    app.add_url_rule("/publish/<path:channel>", view_func=publish, methods=["POST"])
+    app.add_url_rule("/fork", view_func=fork, methods=["POST"])
+    return app
+
+
+def plain() -> str:
+    return "plain"
+
+
+def facts() -> dict[str, object]:
+    wire = current_app.wsgi_app
+    held = wire.sideloop._admitted + wire._threads._held + wire._greenlets._held  # type: ignore[attr-defined]
+    return {"pid": os.getpid(), "held": held, "threads": [thread.name for thread in threading.enumerate()]}
+
+
+def publish(channel: str) -> dict[str, object]:
+    """Publish each line of the body as one event; answer with their offsets."""
+    lines = request.get_data(as_text=True).splitlines()
+    return {"offsets": [live.publish(channel, json.loads(line)).offset for line in lines]}
+
+
+def fork() -> dict[str, object]:
+    """Fork as an app may that starts a helper: the child lives on for some seconds, and does nothing."""
+    child = os.fork()
+    if not child:
+        time.sleep(30)
+        os._exit(0)
+    return {"child": child}
