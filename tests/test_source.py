@@ -144,7 +144,8 @@ def test_slow_source_is_asked_no_more_often(app: App, process: Process, clock: C
     for _ in range(40):
         process.ask()
         clock.advance(0.1)
-    assert [round(b - a, 6) for a, b in itertools.pairwise(calls)] == pytest.approx([2.0] * len(calls[1:]))
+    assert all(2.0 - 1e-6 < after - before < 2.2 for before, after in itertools.pairwise(calls))
+    assert len(calls) > 5
 
 
 def test_asking_tells_how_long_to_wait(app: App, process: Process, clock: Clock) -> None:
