@@ -69,7 +69,7 @@ class Case:
         patch.setattr(places_module, "threading", stepped)
         patch.setattr(cli_module, "threading", stepped)
         self.threads: list[threading.Thread] = []
-        self.told: list[Event] = []
+        self.told: list[object] = []
 
     def _thread(self, *, target: Callable[[], None], **_: object) -> threading.Thread:
         self.threads.append(self.schedule.spawn("follower", target))
@@ -99,7 +99,7 @@ class Case:
         with ExitStack() as stack:
             readings = cli_module._follow(self.state, ("orders",), Word.START)
             stack.callback(readings.close)  # type: ignore[attr-defined]
-            self.told += next(readings).events
+            self.told.append(next(readings))
 
     def publish_here(self) -> None:
         self.live.publish("orders", 1)

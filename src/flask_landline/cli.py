@@ -9,12 +9,11 @@ from typing import Any
 
 import click
 from flask import current_app
-from flask.cli import with_appcontext
+from flask.cli import ScriptInfo, with_appcontext
 
 from .cursor import Position, parse_position
 from .errors import LandlineError
-from .event import Event
-from .reading import Reading
+from .remote import Remote, Told
 from .state import State
 
 
@@ -37,30 +36,33 @@ def publish(channel: str, value: str) -> None:
             f"{value!r} is not JSON ({error}). Quote it for the shell: '{{\"id\": 7}}'."
         ) from None
     event = _tell(lambda: state.publish(channel, data))
-    click.echo(f"{state.log.epoch}-{event.offset}")
+    click.echo(event.cursor)
 
 
 @landline.command()
-@click.argument("names", metavar="CHANNEL...", nargs=-1, required=True)
+@click.argument("names", metavar="CHANNEL...|URL", nargs=-1, required=True)
 @click.option("--from", "position", default="now", metavar="start|now|CURSOR", help="Where to begin; default: now.")
-@click.option("--json", "as_json", is_flag=True, help="Print each event as the wire has it, one a line.")
-@with_appcontext
-def tail(names: tuple[str, ...], position: str, as_json: bool) -> None:
-    """Print the events of the CHANNELs as they come, until interrupted."""
-    state = _state()
-    for name in names:
-        _tell(lambda name=name: state.channels.require(name))
+@click.option("--json", "as_json", is_flag=True, help="Print each event as a JSON object, one a line.")
+@click.pass_context
+def tail(context: click.Context, names: tuple[str, ...], position: str, as_json: bool) -> None:
+    """Print events as they come, until interrupted.
+
+    Of the CHANNELs of this app, from its log; or of a server elsewhere: http://host/landline?channel=orders
+    """
     try:
         begin = parse_position(position)
     except ValueError as error:
         raise click.BadParameter(f"{position!r}: {error}.", param_hint="--from") from None
-    readings = _follow(state, names, begin)
-    while True:
-        reading = _tell(lambda: next(readings))
-        if reading.reset is not None:
-            click.echo(f"reset: {reading.reset.reason} ({', '.join(reading.reset.channels)})", err=True)
-        for event in reading.events:
-            click.echo(event.encoded if as_json else _line(event))
+    if "://" in names[0]:
+        if len(names) > 1:
+            raise click.UsageError("Give one URL; it may name several channels: '?channel=a&channel=b'.")
+        _print(_tell(lambda: iter(Remote(names[0], position))), as_json)
+    else:
+        with context.ensure_object(ScriptInfo).load_app().app_context():
+            state = _state()
+            for name in names:
+                _tell(lambda name=name: state.channels.require(name))
+            _print(_follow(state, names, begin), as_json)
 
 
 @landline.command()
@@ -78,7 +80,7 @@ def channels() -> None:
         click.echo(name.ljust(width) + "".join(number.rjust(12) for number in numbers))
 
 
-def _follow(state: State, names: tuple[str, ...], position: Position) -> Iterator[Reading]:
+def _follow(state: State, names: tuple[str, ...], position: Position) -> Iterator[Told]:
     """Yield what there is to tell, for ever: register, read, wait."""
     hint = threading.Event()
     with state.hub.listening(hint.set):
@@ -86,14 +88,25 @@ def _follow(state: State, names: tuple[str, ...], position: Position) -> Iterato
             hint.clear()
             reading = state.hub.read(names, position)
             position = reading.cursor
-            if reading.has_news:
-                yield reading
+            if reading.reset is not None:
+                yield Told("", json.dumps(reading.reset._asdict()), str(position), reset=True)
+            for event in reading.events:
+                yield Told(event.channel, event.payload, event.cursor)
             if not reading.more:
                 hint.wait()
 
 
-def _line(event: Event) -> str:
-    return f"{event.offset}\t{event.channel}\t{event.payload}"
+def _print(items: Iterator[Told], as_json: bool) -> None:
+    while True:
+        item = _tell(lambda: next(items))
+        if as_json:
+            payload = json.loads(item.payload)
+            told = {"reset": payload} if item.reset else {"channel": item.channel, "data": payload}
+            click.echo(json.dumps(told | {"cursor": item.cursor}))
+        elif item.reset:
+            click.echo(f"reset: {item.payload}", err=True)
+        else:
+            click.echo(f"{item.cursor}\t{item.channel}\t{item.payload}")
 
 
 def _state() -> State:

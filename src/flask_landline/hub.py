@@ -87,6 +87,18 @@ class Hub:
             window = self._refresh()
             return Cursor(window.epoch, window.end)
 
+    def position(self) -> Cursor:
+        """Return the log's end as known for at most `FRESH` seconds, asking the log if need be.
+
+        Raises:
+            LogError: the log cannot be read.
+        """
+        with self._lock:
+            window = self._window
+            if window is None or self._clock() >= self._fresh_until:
+                window = self._refresh()
+            return Cursor(window.epoch, window.end)
+
     def stale(self) -> None:
         """Have the next read ask the log: something was appended here."""
         self._fresh_until = 0.0

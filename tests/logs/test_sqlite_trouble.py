@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from flask_landline import LogError
 from flask_landline.logs import Retention
-from flask_landline.logs import sqlite as sqlite_log
+from flask_landline.logs import sqlite_file
 from flask_landline.logs.sqlite import SCHEMA_VERSION, SQLiteLog
 from flask_landline.testing import Clock, in_threads
 
@@ -314,7 +314,7 @@ def test_writers_look_for_their_turn_every_millisecond(path: Path, open_log, mon
             if len(pauses) == 30:
                 db.execute("ROLLBACK")
 
-        monkeypatch.setattr(sqlite_log, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
+        monkeypatch.setattr(sqlite_file, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
         db.execute("BEGIN IMMEDIATE")
         assert log.append("a", "2").offset == 2
     assert pauses == [0.001] * 30

@@ -1,6 +1,6 @@
 """A log in one SQLite file, shared by the processes of one machine.
 
-Who touches what: a `_Connection` is used by one thread at a time, under its own lock. Appends go through
+Who touches what: a `Connection` is used by one thread at a time, under its own lock. Appends go through
 the writer, reads through the reader, so that a poll never waits for somebody's fsync. Leases have a
 connection that does not sync: losing one in a power cut costs nothing.
 
@@ -15,40 +15,18 @@ import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from pathlib import Path
-from threading import Condition, Lock, get_ident
+from threading import Condition
 
 from .. import forks
 from ..cursor import Cursor
 from ..errors import LogError, UsageError
 from ..event import Event
-from .base import ChannelInfo, Log, Retention, new_epoch
+from .base import ChannelInfo, Log, Retention
+from .sqlite_file import SCHEMA_VERSION, Connection, reading
 
-SCHEMA_VERSION = 1
-_APPLICATION_ID = 0x4C4C4E45  # "LLNE", so that `file` and we can tell this file from somebody's database
-_SCHEMA = """
-CREATE TABLE life (epoch TEXT NOT NULL);
-CREATE TABLE channels (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    kept INTEGER NOT NULL DEFAULT 0,
-    floor INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE events (
-    offset INTEGER PRIMARY KEY AUTOINCREMENT,
-    channel INTEGER NOT NULL REFERENCES channels,
-    at REAL NOT NULL,
-    expires REAL,
-    data TEXT NOT NULL
-);
-CREATE INDEX events_by_channel ON events (channel, offset);
-CREATE INDEX events_by_expiry ON events (expires) WHERE expires IS NOT NULL;
-CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires REAL NOT NULL) WITHOUT ROWID;
-"""
-# AUTOINCREMENT: an offset is never given twice, also when the newest events were removed
-# (https://www.sqlite.org/autoinc.html). A rolled-back append gives its offset back.
+__all__ = ["SCHEMA_VERSION", "SQLiteLog"]
 
 WAKE_INTERVAL = 0.01
 """Seconds between looks at the file while somebody waits: half of it is the mean delay between processes. One look is
@@ -57,9 +35,6 @@ WAKE_QUIET = 0.05
 """The same, at most, where nothing was published for seconds: a quiet process sleeps."""
 _QUIET_SHARE = 50
 """While nothing comes, looks grow as rare as a fiftieth of the silence so far: that much later is the next event."""
-_TURN_INTERVAL = 0.001
-"""Seconds between tries to write while another process does. SQLite's own patience looks ever more rarely, down to ten
-times a second: one process that publishes without a pause then keeps all others from it for as long as it goes on."""
 _BATCH = 256
 """Appends committed by one fsync at most: bounds how long the first of them waits for the rest."""
 _TRIM_STEP = 500
@@ -92,9 +67,9 @@ class SQLiteLog(Log):
             raise UsageError(f"LANDLINE_SYNCHRONOUS is {synchronous!r}; use 'FULL' or 'NORMAL'.")
         self._path = Path(path)
         self._clock = clock
-        self._writer = _Connection(self._path, timeout, synchronous)
-        self._reader = _Connection(self._path, timeout, synchronous)
-        self._leaser = _Connection(self._path, timeout, "OFF")
+        self._writer = Connection(self._path, timeout, synchronous)
+        self._reader = Connection(self._path, timeout, synchronous)
+        self._leaser = Connection(self._path, timeout, "OFF")
         self.after_fork()
         forks.register_resting(self)
 
@@ -133,7 +108,7 @@ class SQLiteLog(Log):
         return mine.event
 
     def read(self, after: int, limit: int, channels: Collection[str] | None = None) -> list[Event]:
-        with self._reader.use() as (db, epoch), _reading(db):
+        with self._reader.use() as (db, epoch), reading(db):
             if channels is None:
                 rows = db.execute(
                     "SELECT name, offset, at, data FROM events JOIN channels ON channels.id = channel "
@@ -295,209 +270,3 @@ class _Append:
 def _event(row: tuple[str, int, float, str], epoch: str) -> Event:
     channel, offset, at, payload = row
     return Event(channel, offset, at, payload, epoch)
-
-
-@contextmanager
-def _reading(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN")
-    with _transaction(db):
-        yield
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        # SQLite has rolled back by itself after some errors (a full disk), and then says so here.
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-class _Connection:
-    """One connection of this process, opened at first use, reopened when the file was replaced."""
-
-    _inherited: list[sqlite3.Connection] = []  # noqa: RUF012  kept for ever: closing a parent's connection harms it
-
-    def __init__(self, path: Path, timeout: float, synchronous: str) -> None:
-        self._path = path
-        self._timeout = timeout
-        self._synchronous = synchronous
-        self.lock = Lock()
-        self._forking: int | None = None
-        self._db: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
-        self._epoch = ""
-
-    @contextmanager
-    def use(self) -> Iterator[tuple[sqlite3.Connection, str]]:
-        """Lend the connection, and the epoch of its file, to one thread."""
-        with self.lock, self.session() as session:
-            yield session
-
-    @contextmanager
-    def session(self) -> Iterator[tuple[sqlite3.Connection, str]]:
-        """Open the connection if need be; its errors become `LogError`. The caller holds `lock`."""
-        try:
-            if self._db is None or self._file != self._identity():
-                self._open()
-            assert self._db is not None
-            yield self._db, self._epoch
-        except (sqlite3.Error, OSError) as error:
-            if not _is_passing(error):
-                self._close()
-            raise self._explain(error) from error
-
-    @contextmanager
-    def writing(self, db: sqlite3.Connection) -> Iterator[None]:
-        """Open a transaction that writes, when it is this process's turn."""
-        self._retry_while_busy(db, "BEGIN IMMEDIATE")
-        with _transaction(db):
-            yield
-
-    def close(self) -> None:
-        with self.lock:
-            self._close()
-
-    def before_fork(self) -> None:
-        """Close it, and keep other threads out until `after_fork_in_parent`."""
-        # Bounded: a signal handler may fork in a thread that holds the lock itself.
-        if self.lock.acquire(timeout=self._timeout):
-            self._forking = get_ident()
-            self._close()
-
-    def after_fork_in_parent(self) -> None:
-        """Let other threads in again."""
-        if self._forking == get_ident():
-            self._forking = None
-            self.lock.release()
-
-    def abandon(self) -> None:
-        """Start afresh in a forked child. A connection still open, where the parent could not rest, stays untouched."""
-        self.lock = Lock()
-        self._forking = None
-        if self._db is not None:
-            self._inherited.append(self._db)
-            self._db = None
-
-    def _explain(self, error: BaseException) -> LogError:
-        """Say what happened to which file, and what to do."""
-        name = "SQLITE_CANTOPEN" if isinstance(error, OSError) else getattr(error, "sqlite_errorname", "")
-        default = (True, "could not be used: {error}.")
-        retryable, what = next((_REMEDIES[key] for key in _REMEDIES if name.startswith(key)), default)
-        what = what.format(timeout=self._timeout, error=error)
-        return LogError(f"The log {self._path} {what}", retryable=retryable)
-
-    def _identity(self) -> tuple[int, int] | None:
-        try:
-            status = os.stat(self._path)
-        except FileNotFoundError:
-            return None
-        return status.st_dev, status.st_ino
-
-    def _close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-
-    def _open(self) -> None:
-        self._close()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
-        try:
-            self._prepare(db)
-            self._epoch = db.execute("SELECT epoch FROM life").fetchone()[0]
-        except BaseException:
-            db.close()
-            raise
-        self._db = db
-        self._file = self._identity()
-
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        if self._version(db) == 0:
-            self._retry_while_busy(db, "PRAGMA journal_mode = WAL")
-            with self.writing(db):
-                if db.execute("PRAGMA user_version").fetchone()[0] == 0:  # else another process was faster
-                    for statement in _SCHEMA.split(";"):
-                        db.execute(statement)
-                    db.execute("INSERT INTO life VALUES (?)", (new_epoch(),))
-                    db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        db.execute(f"PRAGMA synchronous = {self._synchronous}")
-
-    def _version(self, db: sqlite3.Connection) -> int:
-        """Return the schema's version, 0 for an empty file; refuse what is not ours before touching it."""
-        with _reading(db):
-            version: int = db.execute("PRAGMA user_version").fetchone()[0]
-            application = db.execute("PRAGMA application_id").fetchone()[0]
-            empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if application != _APPLICATION_ID and not empty:
-            raise LogError(
-                f"{self._path} is an SQLite database, but not a log of Landline. Name another file in LANDLINE_LOG.",
-                retryable=False,
-            )
-        if version not in (0, SCHEMA_VERSION):
-            raise LogError(
-                f"The log {self._path} has schema {version}, and this Landline knows {SCHEMA_VERSION}. Install the "
-                "Flask-Landline that made it, or move the file away: readers are then told by a reset.",
-                retryable=False,
-            )
-        return version
-
-    def _retry_while_busy(self, db: sqlite3.Connection, statement: str) -> None:
-        """Repeat a statement until no other process is in its way."""
-        deadline = time.monotonic() + self._timeout
-        db.execute("PRAGMA busy_timeout = 0")
-        try:
-            while True:
-                try:
-                    db.execute(statement)
-                except sqlite3.OperationalError as error:
-                    if not _is_busy(error) or time.monotonic() > deadline:
-                        raise
-                    time.sleep(_TURN_INTERVAL)
-                else:
-                    return
-        finally:
-            db.execute(f"PRAGMA busy_timeout = {round(1000 * self._timeout)}")
-
-
-def _is_busy(error: BaseException) -> bool:
-    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-
-
-def _is_passing(error: BaseException) -> bool:
-    return _is_busy(error) or getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL")
-
-
-_REMEDIES = {
-    "SQLITE_BUSY": (
-        True,
-        "was locked by another process for {timeout:g} s: by a backup, a debugger, a shell. End that.",
-    ),
-    "SQLITE_FULL": (True, "has no room: the disk is full. Free some space; what was acknowledged is safe."),
-    "SQLITE_READONLY": (
-        True,
-        "is read-only for this process. Give its user the right to write the file and its folder.",
-    ),
-    "SQLITE_CANTOPEN": (
-        True,
-        "cannot be opened ({error}). Its folder must exist or be creatable, and writable by this process's user.",
-    ),
-    "SQLITE_IOERR": (
-        True,
-        "could not be read or written ({error}). See whether its disk is full or failing, or the file was deleted.",
-    ),
-    "SQLITE_PERM": (True, "may not be used by this process. Give its user the right to write it."),
-    "SQLITE_NOTADB": (
-        False,
-        "is not an SQLite file: damaged, or something else's. Move it away; a new log is then started.",
-    ),
-    "SQLITE_CORRUPT": (
-        False,
-        "is damaged. Move it and its -wal and -shm away; a new log is then started, readers get a reset.",
-    ),
-}
-"""What to say of an SQLite error, by the beginning of its name: whether it may pass by itself, and the remedy."""

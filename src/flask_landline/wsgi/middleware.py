@@ -7,9 +7,10 @@ side loop; where that cannot be, it waits in its greenlet, or in one of a few th
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..errors import Refusal
+from ..errors import LogError, Refusal
 from ..listener import Listener
 from ..protocol.problem import problem
 from ..protocol.request import Request
@@ -23,6 +24,9 @@ from .send import send
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+POSITION = "landline.position"
+"""Where in the WSGI environment the log's end at the beginning of a page's request is."""
+
 
 class WireMiddleware:
     """Answers the wire's paths and passes everything else on.
@@ -34,6 +38,7 @@ class WireMiddleware:
 
     def __init__(self, wsgi_app: WSGIApplication, state: State) -> None:
         self._wsgi_app = wsgi_app
+        self._state = state
         self._wire = Wire(state)
         self.sideloop = SideLoop(state, self._wire)
         """Holds the connections taken from the server."""
@@ -49,6 +54,7 @@ class WireMiddleware:
             self.listener.ensure()
         path = environ.get("PATH_INFO", "")
         if path not in self._wire.paths:
+            self._note_position(environ)
             return self._wsgi_app(environ, start_response)
         server = detach.find(environ)
         transports = self._transports(environ, server)
@@ -60,6 +66,16 @@ class WireMiddleware:
         if isinstance(outcome, Hold):
             return self._hold(outcome, server, environ, start_response)
         return send(outcome, environ, start_response)
+
+    def _note_position(self, environ: WSGIEnvironment) -> None:
+        """Note where the log ends before a page is made.
+
+        The view reads its data, and only then the template asks for the cursor: an event published in between would be
+        in neither. From here, it is in the feed, and perhaps on the page too: events are applied idempotently.
+        """
+        if "text/html" in environ.get("HTTP_ACCEPT", ""):
+            with suppress(LogError):  # the page may not need it; if it does, it will ask again and be told
+                environ[POSITION] = self._state.hub.position()
 
     def _transports(self, environ: WSGIEnvironment, server: detach.Server | None) -> tuple[str, ...]:
         """Return what can be offered to this client now."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, send_from_directory, url_for
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, has_request_context, request, send_from_directory, url_for
 from markupsafe import Markup
 
 from ..state import State
+from .middleware import POSITION
+
+_STATIC = Path(__file__).parent.parent / "static"
 
 
 def add_pages(app: Flask, state: State) -> None:
@@ -15,7 +20,13 @@ def add_pages(app: Flask, state: State) -> None:
         blueprint.add_url_rule(f"/{name}", endpoint, _serve, defaults={"name": name})
     app.register_blueprint(blueprint)
     app.add_template_global(landline_script)
-    app.add_template_global(lambda: str(state.hub.tail()), "landline_cursor")
+
+    def landline_cursor() -> str:
+        """Return a position before anything that the page shows was read (rails #52420)."""
+        began = request.environ.get(POSITION) if has_request_context() else None
+        return str(began or state.hub.tail())
+
+    app.add_template_global(landline_cursor)
 
 
 def landline_script() -> Markup:
@@ -25,4 +36,4 @@ def landline_script() -> Markup:
 
 def _serve(name: str) -> Response:
     # Zero seconds, revalidated by ETag: a page and its server are never two versions apart.
-    return send_from_directory(f"{__file__}/../../static", name, max_age=0)
+    return send_from_directory(_STATIC, name, max_age=0)
