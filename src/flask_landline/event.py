@@ -50,4 +50,5 @@ class Event:
     @cached_property
     def sse(self) -> bytes:
         """The event as a block of an event stream (WIRE §5): made once for all the readers of this process."""
-        return f"id: {self.cursor}\nevent: {self.channel}\ndata: {self.payload}\n\n".encode()
+        # The id last: some clients take it as soon as they read it, and a cut after it would lose them the event.
+        return f"event: {self.channel}\ndata: {self.payload}\nid: {self.cursor}\n\n".encode()

@@ -1,7 +1,8 @@
 """Server-sent events (WIRE §5, https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
 An `id` is what a reader comes back with, so only a block that leaves nothing unsaid behind it has one: not a
-snapshot, nor a reset, whose events are still to follow.
+snapshot, nor a reset, whose events are still to follow. It is the block's last line: fetch-event-source takes it as
+soon as it reads it, so that a connection cut between an `id` and its `data` would lose the event.
 """
 
 from __future__ import annotations
@@ -68,5 +69,5 @@ def _sign(cursor: Cursor, advice: Advice, at: float, nonce: str | None) -> bytes
 
 
 def _block(fields: dict[str, Any], cursor: Cursor | None = None) -> bytes:
-    head = f"id: {cursor}\n" if cursor is not None else ""
-    return f"{head}event: landline\ndata: {json.dumps(fields)}\n\n".encode()
+    tail = f"id: {cursor}\n" if cursor is not None else ""
+    return f"event: landline\ndata: {json.dumps(fields)}\n{tail}\n".encode()
