@@ -13,7 +13,7 @@ from flask import Flask
 from .channel import Channels, Resolved
 from .config import Config
 from .cursor import Cursor
-from .errors import LogError
+from .errors import LogError, Refusal
 from .event import Event
 from .hub import Hub
 from .logs import open_log
@@ -95,8 +95,14 @@ class State:
         if not needed:
             return []
         context = self.app.test_request_context() if environ is None else self.app.request_context(dict(environ))
-        with context:
-            return [self._snapshot(item, reading.tail) for item in needed]
+        try:
+            with context:
+                return [self._snapshot(item, reading.tail) for item in needed]
+        except Refusal:
+            raise
+        except Exception as error:  # what the app does around its requests: open a session, tear down
+            logger.exception("The request context of a snapshot failed.")
+            raise log_unavailable() from error
 
     def close(self) -> None:
         """Let go of held connections, end the hub's follower and close the log."""
