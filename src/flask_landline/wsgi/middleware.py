@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from string import punctuation
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from ..errors import LogError, Refusal
 from ..listener import Listener
@@ -110,10 +112,14 @@ class WireMiddleware:
 
 def _request(environ: WSGIEnvironment) -> Request:
     headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
+    query = environ.get("QUERY_STRING", "")
+    if not query.isascii():
+        # Bytes that a client left unencoded, as curl does with what was typed; PEP 3333 shows them as Latin-1.
+        query = quote(query, safe=punctuation, encoding="latin-1", errors="replace")
     return Request(
         environ["REQUEST_METHOD"],
         environ.get("PATH_INFO", ""),
-        environ.get("QUERY_STRING", ""),
+        query,
         headers,
         environ.get("REMOTE_ADDR", "-") or "-",
         environ,
