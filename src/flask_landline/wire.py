@@ -78,7 +78,11 @@ class Wire:
         self._idle: dict[tuple[str, tuple[str, ...]], tuple[object, Reply]] = {}
         config = state.config
         self._advice: dict[tuple[str, ...], Advice] = {
-            offer: Advice(config.interval, config.hold if "long-poll" in offer else 0.0, offer)
+            offer: Advice(
+                config.interval,
+                config.hold if "long-poll" in offer else 0.0,
+                offer if config.hold else tuple(name for name in offer if name != "long-poll"),
+            )
             for offer in (ALL, STREAM_OR_POLL, LONG_POLL, POLL_ONLY)
         }
         prefix = config.prefix
