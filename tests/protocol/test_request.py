@@ -146,7 +146,8 @@ def test_stream_that_is_not_understood_is_refused(query: str, header: str | None
 @given(st.text(st.characters(max_codepoint=255)) | st.text("chanelursow=&%+0129afAF-;", max_size=60))
 def test_any_query_is_understood_or_refused(query: str) -> None:
     """Nothing else is raised, whatever stands in the request line; and a refusal stays on one short line."""
-    refused = None
+    refused: Refusal | None = None
+    ask = Ask((), Word.NOW)
     try:
         ask = parse_poll(query)
     except Refusal as refusal:
