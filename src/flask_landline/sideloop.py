@@ -111,6 +111,7 @@ class SideLoop:
         self._by_channel: dict[str, set[Feed]] = {}
         self._position: Cursor | None = None
         self._asking = False
+        self._sign: tuple[object, bytes] = (None, b"")
 
     # From any thread
 
@@ -388,10 +389,17 @@ class SideLoop:
             self._answer(line)
         else:
             if line.feed is not None and self._position is not None:
-                line.write(line.transport.keepalive(self._position, self._wire.advice(line.transports), time.time()))
+                line.write(self._keepalive(line, self._position, now))
             else:
                 line.written = now
             self._wheel.add(line, self._due(line))
+
+    def _keepalive(self, line: Line, position: Cursor, now: float) -> bytes:
+        """Return a sign of life; made once for all equal lines of one turn of the wheel."""
+        key = (line.transport, line.transports, position, now)
+        if self._sign[0] != key:
+            self._sign = key, line.transport.keepalive(position, self._wire.advice(line.transports), time.time())
+        return self._sign[1]
 
     def _answer(self, line: Line) -> None:
         """Answer a long poll that nothing came for; its cursor stays, unless the window has left it behind."""
