@@ -94,7 +94,8 @@ class Line(Outlet):
         else:
             self.loop.remove_reader(self.sock)
             self._owner.ended(self, "done")
-            self._back(self._early)
+            # Soon, not now: the next request may be a held one too, which must not join a feed that is being told.
+            self.loop.call_soon(self._back, self._early)
 
     def _lost(self, reason: str) -> None:
         self._owner.ended(self, reason)
