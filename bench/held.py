@@ -22,7 +22,15 @@ IDLE = 30
 """Seconds of idleness measured: two keepalives."""
 MARK = "here-it-is"
 """What every hello and every event has in it, once."""
-KEY = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13"
+HEADERS = {
+    "sse": ["Accept: text/event-stream"],
+    "websocket": [
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+    ],
+}
 NCHAN = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
 load_module {module};
@@ -33,7 +41,7 @@ http {{
     listen 127.0.0.1:{port} backlog=4096;
     location = /publish {{ nchan_publisher; nchan_channel_id orders; }}
     location = /events {{ nchan_subscriber eventsource; nchan_channel_id orders; nchan_eventsource_ping_interval 15; }}
-    location = /ws {{ nchan_subscriber websocket; nchan_channel_id orders; nchan_websocket_ping_interval 15; }}
+    location = /ws {{ nchan_subscriber websocket; nchan_channel_id orders; }}
   }}
 }}
 """
@@ -45,21 +53,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         client = _build(folder)
-        for transport, path, extra in (("sse", "events", ""), ("websocket", "ws", KEY)):
+        for transport, path in (("sse", "events"), ("websocket", "ws")):
             with gunicorn(folder) as (port, pid):
                 target = f"/landline/{path}?channel=orders&nonce={MARK}"
-                _measure("landline", transport, client, readers, port, pid, target, extra)
+                _measure("landline", transport, client, readers, port, pid, target)
             with _nchan(folder) as (port, pid):
-                _measure("nchan", transport, client, readers, port, pid, f"/{path}", extra)
+                _measure("nchan", transport, client, readers, port, pid, f"/{path}")
 
 
-def _measure(name: str, transport: str, client: str, readers: int, port: int, pid: int, path: str, extra: str) -> None:
+def _measure(name: str, transport: str, client: str, readers: int, port: int, pid: int, path: str) -> None:
     route = requests_per_second(port, "/plain") if name == "landline" else 0.0
     before = _pss(pid)
-    head = (
-        "\r\n".join([f"GET {path} HTTP/1.1", "Host: 127.0.0.1", "Accept: text/event-stream", *filter(None, [extra])])
-        + "\r\n\r\n"
-    )
+    head = "\r\n".join([f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *HEADERS[transport], "\r\n"])
     if name == "nchan":
         _publish(port)  # kept for those who come; Landline's hello has the mark as its nonce
     with _reading(client, port, readers, head) as told:

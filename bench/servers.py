@@ -21,9 +21,8 @@ SERVER_CPU, CLIENT_CPU = 0, 1
 
 def describe_machine() -> str:
     """Say on what was measured."""
-    model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").open() if line.startswith("model name")), "?"
-    )
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "?")
     return f"{os.cpu_count()} processors ({model}), Linux {platform.release()}, Python {platform.python_version()}"
 
 
