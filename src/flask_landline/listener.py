@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import functools
 import logging
 import os
@@ -161,6 +160,8 @@ class Listener:
 
     def _take_claim(self) -> bool:
         """Lock the file beside a Unix socket: the kernel lets go of it when this process ends, however it does."""
+        import fcntl  # Windows has none, nor Unix sockets
+
         claim = os.open(f"{self._where}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)

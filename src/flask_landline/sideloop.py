@@ -15,13 +15,14 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import math
 import random
-import resource
 import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from . import forks
@@ -30,6 +31,7 @@ from .errors import LogError, Refusal
 from .event import Event
 from .line import Line
 from .protocol.problem import busy
+from .protocol.request import Request
 from .protocol.transport import Transport
 from .protocol.websocket import Incoming
 from .reading import PAGE_EVENTS, Reading, page
@@ -85,7 +87,7 @@ class SideLoop:
         self._state = state
         self._hub = state.hub
         self._wire = wire
-        self._budget = min(state.config.max_held, int(0.8 * resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+        self._budget = min(state.config.max_held, 0.8 * _descriptors())
         self.incoming: Callable[[], Incoming] = Incoming
         """Makes what reads the client's side of a socket; conformance tests put an echo here."""
         self._lines: set[Line] = set()
@@ -110,7 +112,7 @@ class SideLoop:
         self._feeds: dict[Key, Feed] = {}
         self._by_channel: dict[str, set[Feed]] = {}
         self._position: Cursor | None = None
-        self._asking = False
+        self._asking = self._retrying = False
         self._sign: tuple[object, bytes] = (None, b"")
 
     # From any thread
@@ -205,7 +207,7 @@ class SideLoop:
             for task in self._tasks:
                 task.cancel()
             loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
-            self._executor.shutdown()
+            self._executor.shutdown(cancel_futures=True)
             loop.close()
 
     def _wake(self) -> None:
@@ -261,9 +263,11 @@ class SideLoop:
         try:
             self._position = self._hub.tail()
         except LogError as error:
-            logger.warning("Held lines wait until the log can be read again. %s", error)
-            assert self._loop is not None
-            self._loop.call_later(RETRY_PAUSE, self._deliver)
+            if not self._retrying:
+                logger.warning("Held lines wait until the log can be read again. %s", error)
+                assert self._loop is not None
+                self._loop.call_later(RETRY_PAUSE, self._retry)
+                self._retrying = True
             return
         if before is None:
             return
@@ -274,6 +278,10 @@ class SideLoop:
                 line.told += feed.told
                 line.feed = None
             self.spawn(self._catch_up(feed.hold, lines, before))
+
+    def _retry(self) -> None:
+        self._retrying = False
+        self._deliver()
 
     def _join(self, hold: Hold, lines: list[Line], cursor: Cursor) -> bool:
         """Let lines at `cursor` join their feed, told what lies between; False if only the log knows that."""
@@ -328,7 +336,7 @@ class SideLoop:
         key = _key(hold)
         feed = self._feeds.get(key)
         if feed is None:
-            feed = self._feeds[key] = Feed(hold._replace(head=b"", first=b""))
+            feed = self._feeds[key] = Feed(hold._replace(head=b"", first=b"", request=_NO_REQUEST))
             for name in hold.names:
                 self._by_channel.setdefault(name, set()).add(feed)
             if not self._asking and any(item.channel.source_function for item in hold.items):
@@ -443,6 +451,8 @@ class SideLoop:
         self._loop.stop()
 
 
+_NO_REQUEST = Request("GET", "", "", MappingProxyType({}), "")
+"""In place of the request that made a feed: a WSGI environment would outlive its line by as long as the feed."""
 _inherited: list[object] = []
 """Loops of a parent process: collecting one would close descriptors that the parent's still uses."""
 
@@ -451,8 +461,17 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop
     except ImportError:
-        return asyncio.new_event_loop()
+        return asyncio.SelectorEventLoop()  # Windows' default one cannot watch a socket that is not its own
     return uvloop.new_event_loop()
+
+
+def _descriptors() -> float:
+    """Return how many files and sockets this process may have open."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.inf
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _prepare(sock: socket.socket, patience: float) -> None:

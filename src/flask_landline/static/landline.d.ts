@@ -27,8 +27,8 @@ export interface LandlineOptions {
   /** The prefix Landline is served under. Default: the folder this file was loaded from. */
   url?: string | URL;
   /**
-   * The position of the page when it was rendered, from `landline_cursor()`. Channels known before the first
-   * poll are then read from there, without a snapshot: the page has their state already.
+   * The position of the page when it was rendered, from `landline_cursor()`. Channels known before the
+   * first answer are then read from there, without a snapshot: the page has their state already.
    */
   cursor?: string | null;
   /** Channels to read from the start, even before they have a handler; events nobody handles are dropped. */
@@ -39,21 +39,19 @@ export interface LandlineOptions {
   hiddenIntervalMs?: number;
   /** How long one poll may take, body included. Default: 30000. */
   timeoutMs?: number;
-  /** Replaces parts of the browser, for tests and for places that are none. Its functions are called as its methods. */
-  env?: Partial<Env>;
+  /** Stands in for the browser, for tests and for places that are none. Default: `globalThis`. */
+  env?: Env;
 }
 
 /** What the client uses of its surroundings. */
 export interface Env {
-  fetch(url: string, init: RequestInit): Promise<Pick<Response, "status" | "text"> & { headers: Pick<Headers, "get"> }>;
+  fetch(url: string, init: RequestInit): Promise<Pick<Response, "status" | "json"> & { headers: Pick<Headers, "get"> }>;
   setTimeout(callback: () => void, ms: number): unknown;
   clearTimeout(timer: any): void;
-  /** 0 up to, not including, 1. */
-  random(): number;
-  /** Milliseconds that never go back. */
-  now(): number;
+  Math: Pick<Math, "random">;
+  performance: Pick<Performance, "now">;
   /** Absent outside of pages, as are `window` and `navigator`. */
-  document?: { readonly visibilityState: string; };
+  document?: { readonly visibilityState: string };
   window?: EventTarget;
   navigator?: { readonly onLine: boolean };
 }
@@ -62,15 +60,11 @@ export interface Env {
 export class LandlineError extends Error {
   /**
    * A refusal's code (`"not-allowed"`, `"bad-cursor"`, …), or one of the client's own: `"network"` (no answer),
-   * `"http-<status>"` (an answer that is not Landline's; also with 200), `"loop"`, `"handler"`.
+   * `"http-<status>"` (an answer that is not Landline's; also with 200), `"handler"`.
    */
   readonly code: string;
   /** The HTTP status; 0 if there was no answer. */
   readonly status: number;
-  /** Whether time alone may mend it. The client keeps trying either way, only more slowly if not. */
-  readonly retryable: boolean;
-  /** How long the server asked to be left alone; 0 if it did not. */
-  readonly retryAfterMs: number;
   /** The server's `application/problem+json` body, if it sent one. */
   readonly problem?: { title?: string; detail?: string; channels?: string[]; [field: string]: unknown };
 }
@@ -82,16 +76,16 @@ export interface Reset {
   reason: string;
 }
 
-/** Why the client waits. `"more"`: it does not, there is more to ask for, or it was told to. `"closed"`: for ever. */
+/** Why the client waits. `"more"`: it does not, there is more to ask for. `"hidden"`: until the page is back. `"closed"`: for ever. */
 export type Why = "interval" | "more" | "retry" | "hidden" | "paused" | "offline" | "closed";
 
 /**
  * One phase of one step of the loop. A step is one poll and goes `ask → answer → act → wait`; its number, from 1,
- * is in all four. `wait` is told again, with the same number, when the wait changes (the page was hidden, paused, …).
+ * is in all four. `wait` is told again, with the same number, when the wait may have changed (the page was hidden, paused, …).
  * A step cut short by `close()`, by leaving the page or by going offline has no `answer` and no `act`.
  */
 export type TraceDetail =
-  | { step: number; phase: "ask"; /** Method, path and query. */ request: string }
+  | { step: number; phase: "ask"; /** Method and address. */ request: string }
   | {
       step: number;
       phase: "answer";
@@ -107,9 +101,8 @@ export type TraceDetail =
   | {
       step: number;
       phase: "act";
+      /** `"no change"` also if all events were seen already. */
       action: "updated" | "no change" | "reset" | "failed";
-      /** How many events went to the page; those already seen are not among them. */
-      events: number;
     }
   | { step: number; phase: "wait"; /** null: until that is over. */ waitMs: number | null; why: Why };
 
@@ -135,15 +128,13 @@ type Listener<Type extends keyof LandlineEventMap> =
  * `error` (once per distinct problem; on the console too, so that none goes unseen), `trace` (each phase of each step).
  */
 export class Landline extends EventTarget {
-  /** Throws a TypeError that names the value and the remedy if an option makes no sense. */
+  /** Throws a TypeError if a duration makes no sense. */
   constructor(options?: LandlineOptions);
 
   /**
    * Call `handler` once for each event of the channel, in order; several handlers in the order of registration.
    * A channel new to the line is read from now on, and starts with its snapshot if it has one. With `cursor` in the
-   * options, channels put on before the first poll are read from there instead, without one.
-   *
-   * Throws a TypeError if this is the 101st channel, the line is closed, or an argument makes no sense.
+   * options, channels put on before the first answer are read from there instead, without one.
    *
    * @returns A function that takes the handler off again.
    */

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -37,6 +38,8 @@ def find(environ: Mapping[str, Any]) -> Server | None:
     Not that of TLS (the encryption is in the object), of gevent (its loop owns it) or of HTTP/2 (other requests
     are on it): all of these are other types than a plain socket, or say so.
     """
+    if sys.platform == "win32":  # a socket is no file descriptor there, and cannot be exchanged under one
+        return None
     for server in _SERVERS:
         taken = environ.get(server.key)
         if taken is not None:
