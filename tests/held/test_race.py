@@ -341,16 +341,17 @@ def test_published_while_a_line_catches_up_from_the_log(
     play_all(app, loop, 1, play)
 
 
-@pytest.mark.parametrize("transport", STREAMS)
-def test_more_published_than_the_window_holds(app: Flask, loop: asyncio.AbstractEventLoop, transport: str) -> None:
-    """The loop cannot follow in memory and reads on from the log, while one more is published."""
+@pytest.mark.parametrize("transport", ["long-poll", *STREAMS])
+@pytest.mark.parametrize("burst", [3, 5])
+def test_many_published_at_once(app: Flask, loop: asyncio.AbstractEventLoop, transport: str, burst: int) -> None:
+    """Three are two pages; of five the window holds three, and the loop reads on from the log. Then comes one more."""
 
     def play(stage: Stage) -> None:
         client, second = Client(stage, transport), Client(stage, "sse")
         client.ask()
         second.ask()
         stage.turn(2)
-        for _ in range(5):
+        for _ in range(burst):
             stage.publish()
         stage.wake()
         follow(client)
