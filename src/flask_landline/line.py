@@ -12,7 +12,7 @@ from .protocol.websocket import Incoming
 from .wire import Hold
 
 if TYPE_CHECKING:
-    from .sideloop import Feed
+    from .feeds import Feed
 
 
 class Owner(Protocol):

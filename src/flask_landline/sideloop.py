@@ -20,19 +20,17 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from . import forks
 from .cursor import Cursor
 from .errors import LogError, Refusal
 from .event import Event
+from .feeds import Feed, Feeds
 from .line import Line
 from .protocol.problem import busy
-from .protocol.request import Request
-from .protocol.transport import Transport
 from .protocol.websocket import Incoming
 from .reading import PAGE_EVENTS, Reading, page
 from .state import State
@@ -49,23 +47,6 @@ LEAVE_WITHIN = 2.0
 logger = logging.getLogger("flask_landline")
 access_logger = logging.getLogger("flask_landline.access")
 T = TypeVar("T")
-Key = tuple[Transport, tuple[str, ...], tuple[str, ...]]
-"""What lines of one feed have in common: transport, channels, and what their clients are offered."""
-
-
-class Feed:
-    """The lines that read the same channels by the same transport, through the same kind of door."""
-
-    __slots__ = ("hold", "lines", "told", "written")
-
-    def __init__(self, hold: Hold) -> None:
-        self.hold = hold
-        """One of the holds that made it: its transport, names, items and transports stand for all."""
-        self.lines: set[Line] = set()
-        self.told = 0
-        """Events told so far."""
-        self.written = 0.0
-        """Loop time of the last event told."""
 
 
 class Guest(Protocol):
@@ -109,8 +90,7 @@ class SideLoop:
         self._lines = set()
         self.guests: list[Guest] = []
         """Who else lives in the loop, and must leave with it."""
-        self._feeds: dict[Key, Feed] = {}
-        self._by_channel: dict[str, set[Feed]] = {}
+        self._feeds = Feeds()
         self._position: Cursor | None = None
         self._asking = self._retrying = False
         self._sign: tuple[object, bytes] = (None, b"")
@@ -178,7 +158,7 @@ class SideLoop:
         assert self._loop is not None
         task = self._loop.create_task(work)
         self._tasks.add(task)  # the loop itself keeps only weak references
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended_task)
 
     def open(self, sock: socket.socket, hold: Hold, back: Callable[[bytes], None] | None = None) -> None:
         """Begin a line: send what its hold has to tell at once, bring it up to date, and let it join its feed."""
@@ -210,6 +190,11 @@ class SideLoop:
             self._executor.shutdown(cancel_futures=True)
             loop.close()
 
+    def _ended_task(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("A held line was given up.", exc_info=task.exception())
+
     def _wake(self) -> None:
         """Called by the hub, in its follower's thread: one wake-up for a batch of events, not for each line."""
         with self._lock:
@@ -222,22 +207,12 @@ class SideLoop:
         if events is None:
             self._resync()
         elif events:
-            assert self._position is not None
-            self._position = Cursor(self._position.epoch, events[-1].offset)
-            for feed, theirs in self._sort(events).items():
-                self._tell(feed, theirs)
+            tail = self._position = Cursor(events[-1].epoch, events[-1].offset)
+            for feed, theirs in self._feeds.owed(events).items():
+                self._tell(feed, theirs, tail)
 
-    def _sort(self, events: Iterable[Event]) -> dict[Feed, list[Event]]:
-        found: dict[Feed, list[Event]] = {}
-        for event in events:
-            for feed in self._by_channel.get(event.channel, ()):
-                found.setdefault(feed, []).append(event)
-        return found
-
-    def _tell(self, feed: Feed, events: list[Event]) -> None:
+    def _tell(self, feed: Feed, events: list[Event], tail: Cursor) -> None:
         """Render events once, in pages as the wire wants them, and send the bytes to each line of a feed."""
-        tail = self._position
-        assert tail is not None
         assert self._loop is not None
         while events and feed.lines:
             reading = page(events, tail, tail, None, PAGE_EVENTS)
@@ -252,7 +227,7 @@ class SideLoop:
                     line.write(data)
             if feed.hold.transport.ends:
                 for line in list(feed.lines):
-                    self._part(line)
+                    self._feeds.part(line)
 
     def _render(self, hold: Hold, reading: Reading, snapshots: list[Event]) -> bytes:
         return hold.transport.tell(reading, snapshots, self._wire.advice(hold.transports), time.time())
@@ -271,12 +246,10 @@ class SideLoop:
             return
         if before is None:
             return
-        feeds, self._feeds, self._by_channel = self._feeds, {}, {}
-        for feed in feeds.values():
+        for feed in list(self._feeds):
             lines = list(feed.lines)
             for line in lines:
-                line.told += feed.told
-                line.feed = None
+                self._feeds.part(line)
             self.spawn(self._catch_up(feed.hold, lines, before))
 
     def _retry(self) -> None:
@@ -298,11 +271,10 @@ class SideLoop:
             self._tell_some(hold, lines, reading, [])
         lines = [line for line in lines if line.open]
         if lines:
-            feed = self._feed(hold)
-            for line in lines:
-                line.feed = feed
-                line.told -= feed.told
-            feed.lines.update(lines)
+            self._feeds.join(hold, lines)
+            if not self._asking and any(_has_source(item) for item in hold.items):
+                self._asking = True
+                self.spawn(self._ask_sources())
         return True
 
     async def _catch_up(self, hold: Hold, lines: list[Line], cursor: Cursor) -> None:
@@ -332,53 +304,24 @@ class SideLoop:
             else:
                 line.write(data)
 
-    def _feed(self, hold: Hold) -> Feed:
-        key = _key(hold)
-        feed = self._feeds.get(key)
-        if feed is None:
-            feed = self._feeds[key] = Feed(hold._replace(head=b"", first=b"", request=_NO_REQUEST))
-            for name in hold.names:
-                self._by_channel.setdefault(name, set()).add(feed)
-            if not self._asking and any(item.channel.source_function for item in hold.items):
-                self._asking = True
-                self.spawn(self._ask_sources())
-        return feed
-
     async def _ask_sources(self) -> None:
         """Ask the sources of what the lines read, when each is due, for as long as there are any."""
-        while items := {
-            item.name: item for feed in self._feeds.values() for item in feed.hold.items if _has_source(item)
-        }:
-            due = await self.call(self._state.sources.ask, list(items.values()))
-            await asyncio.sleep(due)
-        self._asking = False
+        try:
+            while items := {item.name: item for feed in self._feeds for item in feed.hold.items if _has_source(item)}:
+                due = await self.call(self._state.sources.ask, list(items.values()))
+                await asyncio.sleep(due)
+        finally:
+            self._asking = False
 
     def ended(self, line: Line, reason: str) -> None:
         """Count a line out."""
-        self._part(line)
+        self._feeds.part(line)
         self._lines.discard(line)
         self.dismiss()
         if not self._lines:
             self._hub.unregister(self._wake)
             self._position = None
         _log_access(line, reason)
-
-    def _part(self, line: Line) -> None:
-        """Take a line out of its feed, and the feed away with its last."""
-        feed = line.feed
-        if feed is None:
-            return
-        line.feed = None
-        line.told += feed.told
-        feed.lines.discard(line)
-        key = _key(feed.hold)
-        if not feed.lines and self._feeds.get(key) is feed:
-            del self._feeds[key]
-            for name in feed.hold.names:
-                feeds = self._by_channel[name]
-                feeds.discard(feed)
-                if not feeds:
-                    del self._by_channel[name]
 
     # Deadlines: of a long poll, its answer; of a stream, its keepalive
 
@@ -416,7 +359,7 @@ class SideLoop:
         cursor = line.cursor if at_hand or line.feed is None else self._position
         assert cursor is not None
         line.finish(line.transport.keepalive(cursor, self._wire.advice(line.transports), time.time()))
-        self._part(line)
+        self._feeds.part(line)
 
     # The end
 
@@ -451,8 +394,6 @@ class SideLoop:
         self._loop.stop()
 
 
-_NO_REQUEST = Request("GET", "", "", MappingProxyType({}), "")
-"""In place of the request that made a feed: a WSGI environment would outlive its line by as long as the feed."""
 _inherited: list[object] = []
 """Loops of a parent process: collecting one would close descriptors that the parent's still uses."""
 
@@ -480,10 +421,6 @@ def _prepare(sock: socket.socket, patience: float) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere the system's own, some minutes
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(patience * 1000))
-
-
-def _key(hold: Hold) -> Key:
-    return hold.transport, hold.names, hold.transports
 
 
 def _has_source(item: Any) -> bool:
