@@ -279,7 +279,7 @@ class SideLoop:
 
     async def _catch_up(self, hold: Hold, lines: list[Line], cursor: Cursor) -> None:
         """Read from the log for lines at `cursor` until they can join their feed."""
-        while lines := [line for line in lines if line.open]:
+        while lines := await self._with_room(hold, lines, cursor):
             try:
                 reading = await self.call(self._hub.read, hold.names, cursor)
                 snapshots = await self.call(self._state.snapshots, hold.items, reading)
@@ -292,8 +292,19 @@ class SideLoop:
             cursor = reading.cursor
             if not reading.more and self._join(hold, lines, cursor):
                 return
-            while any(line.open and not line.flushed for line in lines):
-                await asyncio.sleep(TICK)  # a page at a time, as fast as the slowest of them reads
+
+    async def _with_room(self, hold: Hold, lines: list[Line], cursor: Cursor) -> list[Line]:
+        """Wait until lines have taken what they were told; who takes long goes on alone, at its own pace."""
+        if any(line.open and not line.flushed for line in lines):
+            await asyncio.sleep(TICK)
+        slow = [line for line in lines if line.open and not line.flushed]
+        if len(slow) == len(lines) == 1:
+            while lines[0].open and not lines[0].flushed:
+                await asyncio.sleep(TICK)
+        else:
+            for line in slow:
+                self.spawn(self._catch_up(hold, [line], cursor))
+        return [line for line in lines if line.open and line.flushed]
 
     def _tell_some(self, hold: Hold, lines: list[Line], reading: Reading, snapshots: list[Event]) -> None:
         data = self._render(hold, reading, snapshots)
