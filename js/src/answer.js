@@ -4,21 +4,14 @@
 import { LandlineError } from "./errors.js";
 
 /** @import {LandlineEvent, Reset} from "../../src/flask_landline/static/landline.js" */
-
-/**
- * @typedef {object} Reply What one GET brought.
- * @property {number} status 0: nothing; `text` then says why
- * @property {string} text
- * @property {{get(name: string): string | null}} headers
- */
+/** @import {Reply} from "./get.js" */
 
 /**
  * @typedef {object} Answer
- * @property {LandlineEvent[]} data
- * @property {string | null} cursor
- * @property {Reset | undefined} reset
- * @property {number | undefined} intervalMs as advised, if it was; 0: more is waiting
- * @property {unknown} body as received
+ * @property {LandlineEvent[] | null} [data]
+ * @property {string} cursor
+ * @property {{interval: number}} advice as received: it may be anything
+ * @property {Reset} [reset]
  */
 
 /**
@@ -27,22 +20,27 @@ import { LandlineError } from "./errors.js";
  * @param {string} request for the error's words
  * @returns {Answer | LandlineError}
  */
-export function readAnswer({ status, text, headers }, cursor, request) {
-  const body = status === 304 ? { cursor, advice: { interval: headers.get("Landline-Interval") } } : parse(text);
-  const data = body?.data ?? [];
-  if (typeof body?.cursor === "string" && body.advice instanceof Object && data.every?.(isEvent)) {
-    return { ...body, data, intervalMs: milliseconds(body.advice.interval), body };
-  }
+export function readAnswer({ status, headers, body, why }, cursor, request) {
+  if (status === 304) return { cursor: `${cursor}`, advice: { interval: Number(headers?.get("Landline-Interval")) } };
+  const isAnswer = body?.cursor && body.advice && (body.data ?? []).every?.(isEvent);
+  if (isAnswer) return body;
   const problem = body?.code ? body : undefined;
-  // A page where an answer should be: somebody else spoke.
-  const hint = !problem && status >= 200 && status < 500 ? " Is the url right, or a proxy or login page in between?" : "";
-  return new LandlineError(`${request}: ${status} ${problem?.detail ?? text.slice(0, 60)}${hint} Trying again.`, {
+  // Somebody else spoke.
+  const hint = status && !problem ? " Is the url right, or a proxy or login page in between?" : "";
+  return new LandlineError(`${request}: ${status} ${problem?.detail ?? `${why}.`}${hint} Trying again.`, {
     code: problem?.code ?? (status ? `http-${status}` : "network"),
     status,
-    retryable: status < 400 || status >= 500 || status === 429,
-    retryAfterMs: retryAfter(headers.get("Retry-After")),
     problem,
   });
+}
+
+/**
+ * @param {Reply} reply
+ * @returns {number} milliseconds; Retry-After is in seconds or a date (RFC 9110 §10.2.3)
+ */
+export function retryAfter({ headers }) {
+  const value = headers?.get("Retry-After") ?? "";
+  return Math.max(0, Number(value) * 1000 || Date.parse(value) - Date.now() || 0);
 }
 
 /**
@@ -51,38 +49,11 @@ export function readAnswer({ status, text, headers }, cursor, request) {
  * @param {Answer | LandlineError} answer
  */
 export function describe(answer) {
-  if (answer instanceof LandlineError) {
-    return { found: `failed: ${answer.code}`, response: answer.message };
-  }
-  const { data, reset, body } = answer;
-  const news = data[0] ? `${data.length} new event${data[1] ? "s" : ""}` : "nothing new";
-  return { found: reset ? `reset: ${reset.reason}, ${news}` : news, response: body };
+  if (answer instanceof LandlineError) return { found: `failed: ${answer.code}`, response: answer.message };
+  const { length } = answer.data ?? [];
+  const news = length ? `${length} new event${length > 1 ? "s" : ""}` : "nothing new";
+  return { found: answer.reset ? `reset: ${answer.reset.reason}, ${news}` : news, response: answer };
 }
 
 /** @param {any} event */
 const isEvent = (event) => event?.channel;
-
-/** @param {string} text */
-function parse(text) {
-  try {
-    return JSON.parse(text);
-  } catch {}
-}
-
-/**
- * @param {unknown} seconds
- * @returns {number | undefined} undefined if that is no duration
- */
-function milliseconds(seconds) {
-  // Number(null) is 0, which would mean "at once".
-  const ms = Number(seconds ?? NaN) * 1000;
-  return ms >= 0 ? ms : undefined;
-}
-
-/**
- * @param {string | null} value seconds or a date (RFC 9110 §10.2.3)
- * @returns {number} milliseconds
- */
-function retryAfter(value) {
-  return Math.max(0, (milliseconds(value) ?? Date.parse(`${value}`) - Date.now()) || 0);
-}

@@ -7,14 +7,12 @@ export class LandlineError extends Error {
   name = "LandlineError";
   code = "";
   status = 0;
-  retryable = false;
-  retryAfterMs = 0;
   /** @type {Public["problem"]} */
   problem;
 
   /**
    * @param {string} message
-   * @param {{code: string, status?: number, retryable?: boolean, retryAfterMs?: number, problem?: any, cause?: unknown}} more
+   * @param {{code: string, status?: number, problem?: any, cause?: unknown}} more
    */
   constructor(message, more) {
     super(message);

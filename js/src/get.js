@@ -1,7 +1,15 @@
-// One GET, body included, within a time limit; cookies as by default, to the page's own origin only. What goes wrong below HTTP is a reply too, with status 0.
+// One GET, body included, within a time limit; cookies as by default, to the page's own origin only.
+// What goes wrong is a reply too: without a status, a body, or both, and with the reason.
 
 /** @import {Env} from "../../src/flask_landline/static/landline.js" */
-/** @import {Reply} from "./answer.js" */
+
+/**
+ * @typedef {object} Reply
+ * @property {number} status 0: there was no answer
+ * @property {Pick<Headers, "get">} [headers]
+ * @property {any} [body] undefined if it is no JSON, or was cut
+ * @property {string} why there is no body
+ */
 
 /**
  * @param {Env} env
@@ -11,22 +19,17 @@
  * @returns {Promise<Reply>}
  */
 export async function get(env, url, timeoutMs, stop) {
-  /** @type {unknown} */
-  let why;
-  const timer = env.setTimeout(() => {
-    why = `nothing within ${timeoutMs} ms`;
-    stop.abort();
-  }, timeoutMs);
+  /** @type {Reply} */
+  const reply = { status: 0, why: "Not an answer" };
+  const timer = env.setTimeout(() => stop.abort(`Nothing within ${timeoutMs} ms`), timeoutMs);
   try {
-    const response = await env.fetch(url, {
-      headers: { Accept: "application/json" },
-      cache: "no-store",
-      signal: stop.signal,
-    });
-    return { status: response.status, headers: response.headers, text: await response.text() };
+    const response = await env.fetch(url, { cache: "no-store", signal: stop.signal });
+    reply.status = response.status;
+    reply.headers = response.headers;
+    reply.body = await response.json();
   } catch (error) {
-    return { status: 0, headers: new Headers(), text: `${why ?? error}` };
-  } finally {
-    env.clearTimeout(timer);
+    reply.why = `${error}`;
   }
+  env.clearTimeout(timer);
+  return reply;
 }

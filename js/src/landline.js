@@ -1,15 +1,10 @@
 // The face: options, handlers, and what the page itself does. The loop is in poller.js.
 
-import { makeEnv } from "./env.js";
 import { LandlineError } from "./errors.js";
 import { Feed } from "./feed.js";
-import { check, checkMs, readOptions } from "./options.js";
 import { Poller } from "./poller.js";
 
 /** @import {Env, Handler, LandlineEvent, LandlineEventMap, LandlineOptions} from "../../src/flask_landline/static/landline.js" */
-
-// What one poll may carry (WIRE §4).
-const MAX_CHANNELS = 100;
 
 export { LandlineError };
 
@@ -17,18 +12,25 @@ export class Landline extends EventTarget {
   #settings;
   #feed;
   #poller;
-  /** @type {Map<string, Set<(event: LandlineEvent) => void>>} */
-  #handlers = new Map();
+  /** @type {Set<{channel: string, handler: Handler}>} */
+  #handlers = new Set();
   #closing = new AbortController();
 
   /** @param {LandlineOptions} [options] */
-  constructor(options = {}) {
+  constructor({
+    url = new URL(".", import.meta.url),
+    cursor = null,
+    channels = [],
+    intervalMs = 0,
+    hiddenIntervalMs = 60000,
+    timeoutMs = 30000,
+    env = globalThis,
+  } = {}) {
     super();
-    const env = makeEnv(options.env);
-    const { cursor, channels, ...settings } = readOptions(options);
-    this.#settings = settings;
+    this.#settings = { url: `${url}`.replace(/\/*$/, "/"), intervalMs, hiddenIntervalMs, timeoutMs };
+    [intervalMs, hiddenIntervalMs, timeoutMs].forEach(checkMs);
     this.#feed = new Feed(cursor);
-    this.#poller = new Poller(env, settings, this.#feed, this.#tell.bind(this), this.#deliver.bind(this));
+    this.#poller = new Poller(env, this.#settings, this.#feed, this.#tell.bind(this), this.#deliver.bind(this));
     this.#watchPage(env);
     for (const channel of channels) this.on(channel, () => {});
   }
@@ -46,7 +48,7 @@ export class Landline extends EventTarget {
   }
 
   set intervalMs(ms) {
-    checkMs("intervalMs", ms);
+    checkMs(ms);
     this.#settings.intervalMs = ms;
     this.#poller.plan();
   }
@@ -56,31 +58,13 @@ export class Landline extends EventTarget {
    * @param {Handler} handler
    */
   on(channel, handler) {
-    check(channel && typeof channel === "string", "channel", channel, "pass a name");
-    check(typeof handler === "function", "handler", handler, "pass a function");
-    check(!this.#closing.signal.aborted, "the line", "closed", "make a new Landline");
-    let handlers = this.#handlers.get(channel);
-    if (!handlers) {
-      check(this.#handlers.size < MAX_CHANNELS, "channel 101", channel, "take others off, or make a second Landline");
-      this.#handlers.set(channel, (handlers = new Set()));
-      this.#feed.join(channel);
-      this.#planSoon();
-    }
-    /** @param {LandlineEvent} event */
-    const handle = async (event) => {
-      try {
-        await handler(event.data, event);
-      } catch (cause) {
-        const message = `A handler of "${channel}" failed at ${event.offset}: ${cause}. Mend it; the feed goes on.`;
-        this.#tell("error", new LandlineError(message, { code: "handler", cause }));
-      }
-    };
-    handlers.add(handle);
+    const entry = { channel, handler };
+    this.#handlers.add(entry);
+    this.#poller.join(channel);
     return () => {
-      if (!handlers.delete(handle) || handlers.size) return;
-      this.#handlers.delete(channel);
-      this.#feed.leave(channel);
-      this.#planSoon();
+      this.#handlers.delete(entry);
+      for (const other of this.#handlers) if (other.channel === channel) return;
+      this.#poller.leave(channel);
     };
   }
 
@@ -98,20 +82,28 @@ export class Landline extends EventTarget {
 
   close() {
     this.#closing.abort();
+    this.#handlers.clear();
     this.#poller.hold("closed", true);
-  }
-
-  /** Once the caller is done, so that several `on` share one poll. */
-  #planSoon() {
-    queueMicrotask(() => this.#poller.plan());
   }
 
   /** @param {LandlineEvent} event */
   #deliver(event) {
-    const handlers = this.#handlers.get(event.channel);
     // A copy: a handler put on from here on gets the next event, one taken off not even this.
-    for (const handle of [...(handlers ?? [])]) {
-      if (handlers?.has(handle) && !this.#closing.signal.aborted) handle(event);
+    for (const entry of [...this.#handlers]) {
+      if (entry.channel === event.channel && this.#handlers.has(entry)) this.#handle(entry.handler, event);
+    }
+  }
+
+  /**
+   * @param {Handler} handler
+   * @param {LandlineEvent} event
+   */
+  async #handle(handler, event) {
+    try {
+      await handler(event.data, event);
+    } catch (cause) {
+      const message = `A handler of "${event.channel}" failed at ${event.offset}: ${cause}. Mend it; the feed goes on.`;
+      this.#tell("error", new LandlineError(message, { code: "handler", cause }));
     }
   }
 
@@ -139,4 +131,10 @@ export class Landline extends EventTarget {
     }
     look({});
   }
+}
+
+/** @param {number} ms */
+function checkMs(ms) {
+  // Anything else would have the page ask without a pause.
+  if (!(ms >= 0 && ms < Infinity)) throw new TypeError(`"${ms}" is no duration; pass milliseconds.`);
 }

@@ -1,14 +1,14 @@
 // The loop: ask, take the answer, wait, ask again. One poll at a time, for ever. Knows when, but neither
 // what was read (feed.js) nor who handles it (landline.js).
 
-import { describe, readAnswer } from "./answer.js";
+import { describe, readAnswer, retryAfter } from "./answer.js";
 import { LandlineError } from "./errors.js";
 import { get } from "./get.js";
+import { Pace } from "./pace.js";
 
 /** @import {Env, LandlineEvent, LandlineEventMap, Status, TraceDetail} from "../../src/flask_landline/static/landline.js" */
 /** @import {Answer} from "./answer.js" */
-/** @import {Feed} from "./feed.js" */
-/** @import {Group} from "./group.js" */
+/** @import {Feed, Query} from "./feed.js" */
 
 /** @typedef {{url: string, intervalMs: number, hiddenIntervalMs: number, timeoutMs: number}} Settings */
 
@@ -19,9 +19,13 @@ import { get } from "./get.js";
  * @typedef {"closed" | "hidden" | "paused" | "offline" | "background"} Hold
  */
 
-/** @type {("closed" | "hidden" | "paused" | "offline")[]} */
-const HOLDS = ["closed", "hidden", "paused", "offline"];
-const LOOP = "Told five times to ask at once, for nothing: wrong advice, or a cache in between. Slowing down.";
+/** @type {("closed" | "hidden")[]} */
+const FIRM = ["closed", "hidden"];
+// Those that poll() overrides: the page knows what it does, and the browser may be wrong.
+/** @type {("paused" | "offline")[]} */
+const SOFT = ["paused", "offline"];
+// Advice between zero and this is taken as this.
+const LEAST_MS = 100;
 // Longer timers overflow 32 bits in every browser, and fire at once.
 const TIMER_MS = 2 ** 31 - 1;
 
@@ -34,6 +38,9 @@ export class Poller {
 
   /** @type {Status} */
   status = "polling";
+  #main = new Pace();
+  /** Of channels that join others: if they are refused, the others go on. */
+  #joins = new Pace();
   /** @type {Set<Hold>} */
   #holds = new Set();
   /** One poll owed to `poll()`, paused or not. */
@@ -41,9 +48,8 @@ export class Poller {
   // Until the server's first advice.
   #adviceMs = 2000;
   /** The time before which the server will not be asked, by its own word. */
-  #retryAfter = 0;
+  #notBefore = 0;
   #step = 0;
-  #turn = 0;
   /** @type {unknown} */
   #timer;
   /** @type {AbortController | undefined} the poll under way */
@@ -64,34 +70,41 @@ export class Poller {
     this.#deliver = deliver;
   }
 
+  /** @param {string} channel */
+  join(channel) {
+    this.#feed.join(channel);
+    // Whatever became of joins before, this one is another.
+    this.#joins.hurry();
+    this.plan();
+  }
+
+  /** @param {string} channel */
+  leave(channel) {
+    this.#feed.leave(channel);
+    this.plan();
+  }
+
   /** Decide anew what to ask and when. */
   plan() {
-    const turn = ++this.#turn;
+    const { reading, joining } = this.#feed;
     this.#env.clearTimeout(this.#timer);
-    if (this.#asking) return;
+    if (this.#asking || !(reading.size || joining.size)) return;
     const { intervalMs, hiddenIntervalMs } = this.#settings;
-    const shownMs = Math.max(this.#adviceMs, intervalMs);
-    const everyMs = Math.max(shownMs, this.#holds.has("background") ? hiddenIntervalMs : 0);
-    const [group] = [...this.#feed.groups].sort((one, other) => one.dueAt(everyMs) - other.dueAt(everyMs));
-    if (!group) return;
-
-    const held = HOLDS.find((why) => this.#holds.has(why) && !(this.#owed && (why === "paused" || why === "offline")));
-    const dueAt = group.dueAt(everyMs);
-    const slow = group.why === "interval" && everyMs > shownMs;
-    const why = held ?? (this.#retryAfter > dueAt ? "retry" : slow ? "hidden" : group.why);
-    const waitMs = held ? null : Math.ceil(Math.max(0, Math.max(dueAt, this.#retryAfter) - this.#env.now()));
-    if (this.#step || waitMs) this.#trace("wait", { waitMs, why });
-    // Who watches may have paused or closed the line just now, and so planned anew.
-    if (turn !== this.#turn) return;
-    // Not by way of a timer: in hidden pages those are held back for a second, at times for a minute.
-    if (waitMs) this.#timer = this.#env.setTimeout(() => this.#ask(group), Math.min(waitMs, TIMER_MS));
-    else if (!held) this.#ask(group);
+    const hiddenMs = this.#holds.has("background") ? hiddenIntervalMs : 0;
+    const everyMs = Math.max(LEAST_MS, this.#adviceMs, intervalMs, hiddenMs);
+    const isJoin = reading.size > 0 && joining.size > 0 && this.#joins.dueAt(everyMs) <= this.#main.dueAt(everyMs);
+    const pace = isJoin ? this.#joins : this.#main;
+    const dueAt = Math.max(this.#notBefore, pace.dueAt(everyMs));
+    const waitMs = Math.max(0, Math.ceil(dueAt - this.#env.performance.now()));
+    const held = [...FIRM, ...(this.#owed ? [] : SOFT)].find((why) => this.#holds.has(why));
+    if (!held) this.#timer = this.#env.setTimeout(() => this.#ask(isJoin, pace), Math.min(waitMs, TIMER_MS));
+    if (this.#step) this.#trace("wait", { waitMs: held ? null : waitMs, why: held ?? pace.why });
   }
 
   /** Ask now, whatever the server said. */
   poll() {
     this.#owed = true;
-    this.#retryAfter = 0;
+    this.#notBefore = 0;
     this.#hurry();
   }
 
@@ -112,28 +125,33 @@ export class Poller {
   }
 
   #hurry() {
-    for (const group of this.#feed.groups) group.hurry();
+    this.#main.hurry();
+    this.#joins.hurry();
     this.plan();
   }
 
-  /** @param {Group} group */
-  async #ask(group) {
+  /**
+   * @param {boolean} isJoin
+   * @param {Pace} pace
+   */
+  async #ask(isJoin, pace) {
     const { url, timeoutMs } = this.#settings;
+    const { performance } = this.#env;
     const asking = (this.#asking = new AbortController());
-    const query = `poll?${group.query}`;
-    const request = `GET ${url.replace(/^\w+:\/\/[^/]+/, "")}${query}`;
-    const startedAt = this.#env.now();
+    const query = this.#feed.query(isJoin);
+    const address = `${url}poll?${query.parameters}`;
+    const request = `GET ${address}`;
+    const startedAt = performance.now();
     this.#step++;
     this.#owed = false;
-    group.asked = true;
     this.#trace("ask", { request });
-    const reply = await get(this.#env, url + query, timeoutMs, asking);
+    const reply = await get(this.#env, address, timeoutMs, asking);
     if (this.#asking !== asking) return;
-    const answer = readAnswer(reply, group.cursor, request);
-    this.#trace("answer", { status: reply.status, ...describe(answer), ms: Math.round(this.#env.now() - startedAt) });
-    if (answer instanceof LandlineError) this.#failed(group, answer);
-    else this.#answered(group, answer);
-    // A handler may have closed the line.
+    const answer = readAnswer(reply, query.cursor, request);
+    this.#trace("answer", { status: reply.status, ...describe(answer), ms: Math.round(performance.now() - startedAt) });
+    if (answer instanceof LandlineError) this.#failed(pace, answer, retryAfter(reply));
+    else this.#answered(pace, query, answer);
+    // Who was told may have closed the line.
     if (this.#asking !== asking) return;
     this.#asking = undefined;
     if (this.#owed) this.poll();
@@ -141,42 +159,39 @@ export class Poller {
   }
 
   /**
-   * @param {Group} group
+   * @param {Pace} pace
+   * @param {Query} query
    * @param {Answer} answer
    */
-  #answered(group, answer) {
-    const { cursor, reset, intervalMs } = answer;
-    const looping = group.answered(intervalMs === 0, cursor !== group.cursor, this.#env.now(), this.#env.random());
-    const events = this.#feed.take(group, answer);
-    this.#adviceMs = intervalMs || this.#adviceMs;
+  #answered(pace, query, answer) {
+    const { cursor, reset, advice } = answer;
+    // "Ask again at once" by an answer that brought nothing would make a loop: wrong advice, or a cache in between.
+    const more = advice.interval === 0 && cursor !== query.cursor;
+    // Who joins later does not wait for who joined now.
+    pace.answered(more || query.isJoin, this.#env.performance.now(), this.#env.Math.random());
+    const events = this.#feed.take(query, answer);
+    if (advice.interval > 0) this.#adviceMs = advice.interval * 1000;
     this.#showStatus();
-    if (looping) this.#tell("error", new LandlineError(LOOP, { code: "loop" }));
     if (reset) this.#tell("reset", reset);
     events.forEach(this.#deliver);
-    this.#trace("act", { action: reset ? "reset" : events[0] ? "updated" : "no change", events: events.length });
+    this.#trace("act", { action: reset ? "reset" : events[0] ? "updated" : "no change" });
   }
 
   /**
-   * @param {Group} group
+   * @param {Pace} pace
    * @param {LandlineError} error
+   * @param {number} retryAfterMs
    */
-  #failed(group, error) {
-    const { message, retryable, retryAfterMs, problem } = error;
-    const now = this.#env.now();
-    this.#retryAfter = now + retryAfterMs;
-    this.#feed.split(group, problem?.channels);
-    group.failed(retryable, this.#retryAfter, this.#env.random());
+  #failed(pace, error, retryAfterMs) {
+    this.#notBefore = this.#env.performance.now() + retryAfterMs;
+    const isNew = pace.failed(error.message, this.#notBefore, this.#env.Math.random());
     this.#showStatus();
-    const what = problem?.detail ?? message;
-    if (!group.told.has(what)) this.#tell("error", error);
-    group.told.add(what);
-    this.#trace("act", { action: "failed", events: 0 });
+    if (isNew) this.#tell("error", error);
+    this.#trace("act", { action: "failed" });
   }
 
   #showStatus() {
-    const { groups } = this.#feed;
-    const failed = groups[0] && groups.every((group) => group.failures);
-    const status = failed || this.#holds.has("offline") ? "offline" : "polling";
+    const status = this.#main.failures || this.#holds.has("offline") ? "offline" : "polling";
     if (status === this.status) return;
     this.status = status;
     this.#tell("status", { status });

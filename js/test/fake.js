@@ -23,7 +23,7 @@ export const folder = process.env.LANDLINE_BUNDLE ? "../../src/flask_landline/st
 export const { Landline, LandlineError } = await import(`${folder}/landline.js`);
 
 /** Let everything that was promised happen. */
-export const settle = () => new Promise((resolve) => setImmediate(resolve));
+const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 export class FakeBrowser {
   time = 1000;
@@ -33,7 +33,7 @@ export class FakeBrowser {
   asked = [];
   /** @type {(Reply | ((ask: Ask) => Reply))[]} */
   script = [];
-  /** What the server says when the script is over. @type {Reply} */
+  /** What the server says when the script is over. @type {Reply | ((ask: Ask) => Reply)} */
   quiet = answer(null, "c1");
   atOnce = 0;
   mostAtOnce = 0;
@@ -52,8 +52,8 @@ export class FakeBrowser {
       return this.#lastTimer;
     },
     clearTimeout: (/** @type {number} */ timer) => void this.#timers.delete(timer),
-    random: () => this.luck,
-    now: () => this.time,
+    Math: { random: () => this.luck },
+    performance: { now: () => this.time },
     document: this.document,
     window: this.window,
     navigator: this.navigator,
@@ -87,7 +87,7 @@ export class FakeBrowser {
   /** @param {string} type */
   async fire(type) {
     this.window.dispatchEvent(new Event(type));
-    await settle();
+    await this.advance(0);
   }
 
   /** @param {"visible" | "hidden"} state */
@@ -117,15 +117,15 @@ export class FakeBrowser {
     const reply = typeof next === "function" ? next(ask) : next;
     this.mostAtOnce = Math.max(this.mostAtOnce, ++this.atOnce);
     try {
-      if (reply.hang) await aborted(init.signal);
+      if (reply.hang) await aborted(/** @type {AbortSignal} */ (init.signal));
       if (reply.error) throw reply.error;
       const { status = 200, headers = {}, body, text = JSON.stringify(body), cut } = reply;
       return {
         status,
         headers: new Headers(headers),
-        text: async () => {
+        json: async () => {
           if (cut) throw cut;
-          return text;
+          return JSON.parse(text);
         },
       };
     } finally {
@@ -134,9 +134,9 @@ export class FakeBrowser {
   }
 }
 
-/** @param {AbortSignal | null | undefined} signal */
+/** @param {AbortSignal} signal */
 function aborted(signal) {
-  return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(new Error("aborted"))));
+  return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
 }
 
 /**

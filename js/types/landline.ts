@@ -11,7 +11,7 @@ interface Order {
   id: number;
 }
 
-const line = new Landline({ cursor: "k3f9a2zq-7", channels: ["orders"], env: { random: () => 0 } });
+const line = new Landline({ cursor: "k3f9a2zq-7", channels: ["orders"], env: globalThis });
 new Landline();
 new Landline({ url: new URL("https://app.test/landline/"), cursor: null });
 
@@ -55,7 +55,7 @@ line.on("orders");
 
 // The types are written by hand: the source has what they promise, and promises nothing that they hide.
 const landline: typeof Landline = source.Landline;
-const error: LandlineError = new source.LandlineError("", { code: "loop" });
+const error: LandlineError = new source.LandlineError("", { code: "handler" });
 same<Equal<keyof source.Landline, keyof Landline>>();
 same<Equal<keyof typeof source, "Landline" | "LandlineError">>();
 export { error, landline };
