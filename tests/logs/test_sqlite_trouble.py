@@ -12,8 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from flask_landline import LogError
-from flask_landline.logs import Retention
-from flask_landline.logs import sqlite_file
+from flask_landline.logs import Retention, sqlite_file
 from flask_landline.logs.sqlite import SCHEMA_VERSION, SQLiteLog
 from flask_landline.testing import Clock, in_threads
 
