@@ -27,8 +27,8 @@ export interface LandlineOptions {
   /** The prefix Landline is served under. Default: the folder this file was loaded from. */
   url?: string | URL;
   /**
-   * The position of the page when it was rendered, from `landline_cursor()`. Channels known before the
-   * first answer are then read from there, without a snapshot: the page has their state already.
+   * The position of the page when it was rendered, from `landline_cursor()`. Channels known before the first
+   * poll are then read from there, without a snapshot: the page has their state already.
    */
   cursor?: string | null;
   /** Channels to read from the start, even before they have a handler; events nobody handles are dropped. */
@@ -134,7 +134,7 @@ export class Landline extends EventTarget {
   /**
    * Call `handler` once for each event of the channel, in order; several handlers in the order of registration.
    * A channel new to the line is read from now on, and starts with its snapshot if it has one. With `cursor` in the
-   * options, channels put on before the first answer are read from there instead, without one.
+   * options, channels put on before the first poll are read from there instead, without one.
    *
    * @returns A function that takes the handler off again.
    */
