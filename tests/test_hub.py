@@ -234,6 +234,16 @@ def test_channel_trimmed_to_nothing_is_a_reset_with_the_tail(hub: Hub, log: SpyL
     assert (offsets(reading), reading.reset, reading.cursor) == ([], Reset(("a",), "trimmed"), Cursor(log.epoch, 2))
 
 
+def test_newest_events_trimmed_before_anybody_looked_are_passed_over(hub: Hub, log: SpyLog) -> None:
+    """The log's end is where it is, though nothing is kept there."""
+    publish(log, "aaa", Retention(None, 0.5))
+    log.trim()
+    assert hub.tail() == Cursor(log.epoch, 3)
+    assert hub.read(["a"], Word.NOW).cursor == Cursor(log.epoch, 3)
+    publish(log, "a")
+    assert offsets(hub.read(["a"], Cursor(log.epoch, 3))) == [4]
+
+
 def test_event_trimmed_between_reading_and_asking_for_the_floor_is_a_reset(make_hub, log: SpyLog) -> None:
     hub = make_hub(window_events=1)
     publish(log, "aaab")
@@ -427,6 +437,33 @@ def test_followers_outlive_any_outage(make_hub, log: SpyLog, monkeypatch, caplog
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
+def test_readers_are_woken_as_soon_as_the_log_is_back(hub: Hub, log: SpyLog, monkeypatch) -> None:
+    """Not only when a wait for news is over: they may have been refused meanwhile."""
+    steps: list[str] = []
+    back = threading.Event()
+
+    def wait(after: Cursor, timeout: float) -> bool:
+        steps.append("wait")
+        if "pause" in steps:
+            return back.wait(10.0)
+        log.failing = True
+        return True
+
+    def pause(seconds: float) -> bool:
+        steps.append("pause")
+        log.failing = steps.count("pause") < 3
+        return False
+
+    monkeypatch.setattr(log, "wait", wait)
+    monkeypatch.setattr(hub._closing, "wait", pause)
+    woken: list[int] = []
+    with hub.listening(lambda: woken.append(len(steps))):
+        until(lambda: len(steps) == 5, 5.0, "a wait after the outage")
+        back.set()
+    assert steps[:5] == ["wait", "pause", "pause", "pause", "wait"]
+    assert woken[:2] == [0, 4]
+
+
 def test_process_out_of_threads_tries_again_with_the_next_reader(hub: Hub, log: SpyLog, monkeypatch) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -447,7 +484,7 @@ def test_forked_child_follows_for_itself(hub: Hub, log: SpyLog) -> None:
     at = hub.read(["a"], Word.START).cursor
 
     def child() -> list[Any]:
-        names = follower()
+        names, ours[:] = follower(), []
         hint = threading.Event()
         with hub.listening(hint.set):
             hint.wait(5.0)
@@ -455,10 +492,11 @@ def test_forked_child_follows_for_itself(hub: Hub, log: SpyLog) -> None:
             publish(log, "aa")
             woken = hint.wait(5.0)
             reading = hub.read(["a"], at)
-        return [names, woken, offsets(reading), reading.reset and reading.reset.reason]
+        return [names, woken, ours, offsets(reading), reading.reset and reading.reset.reason]
 
-    with hub.listening(lambda: None):
-        assert in_child(child) == [[], True, [1, 2], "epoch"]
+    ours: list[str] = []
+    with hub.listening(lambda: ours.append("woken")):
+        assert in_child(child) == [[], True, [], [1, 2], "epoch"]
 
 
 def test_follower_sleeps_while_nothing_happens(hub: Hub, log: SpyLog, monkeypatch) -> None:

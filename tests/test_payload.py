@@ -69,9 +69,10 @@ def test_value_is_encoded_by_the_apps_json_on_one_line(value: object, data: obje
     assert "\r" not in text
 
 
-def test_line_breaks_of_a_pretty_serialiser_are_taken_out() -> None:
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+def test_line_breaks_of_a_pretty_serialiser_are_taken_out(line_break: str) -> None:
     """An event stream ends a field at a line break."""
-    text = encode({"a": [1, "x\ny"]}, lambda value: json.dumps(value, indent=2).replace("\n", "\r\n"))
+    text = encode({"a": [1, "x\ny"]}, lambda value: json.dumps(value, indent=2).replace("\n", line_break))
     assert json.loads(text) == {"a": [1, "x\ny"]}
     assert text.splitlines() == [text]
 

@@ -263,6 +263,9 @@ def test_failing_source_is_logged_and_asked_ever_more_rarely(error, app, process
     values.append("back")
     assert process.ask() == pytest.approx(2.0)
     assert process.published == ["back"]
+    clock.advance(2.0)
+    values.append(error)
+    assert process.ask() == pytest.approx(4.0)
 
 
 def test_source_slower_than_the_longest_pause_keeps_its_own_pace(app: App, process: Process, caplog) -> None:
@@ -335,6 +338,21 @@ def test_poll_asks_and_gets_what_the_source_tells(app: App) -> None:
     values.append({"t": 21.5})
     begin = app.live.cursor()
     assert app.poll("weather", cursor=begin).data == [{"t": 21.5}]
+
+
+def test_poll_that_asks_the_same_as_ever_still_asks_the_source(make_app: Callable[..., App], clock: Clock) -> None:
+    """An answer that was remembered would leave the source asleep."""
+    app = make_app(log=MemoryLog(clock=clock))
+    app.state.sources._clock = clock
+    calls, values = source(app)
+    values += [None, None, "new"]
+    begin = app.live.cursor()
+    answers = []
+    for _ in range(4):
+        answers.append(app.poll("weather", cursor=begin).data)
+        clock.advance(2.001)
+    assert answers == [[], [], ["new"], ["new"]]
+    assert len(calls) == 4
 
 
 def test_source_is_called_in_an_app_context(app: App) -> None:

@@ -319,6 +319,19 @@ def test_writers_look_for_their_turn_every_millisecond(path: Path, open_log, mon
     assert pauses == [0.001] * 30
 
 
+def test_lease_taken_by_another_after_the_look_is_refused(path: Path, open_log, monkeypatch) -> None:
+    log, other = open_log(path), open_log(path)
+    assert log.tail() == other.tail()
+    writing = log._leaser.writing
+
+    def overtaken(db: sqlite3.Connection) -> object:
+        assert other.lease("x", 10.0, "you") is True
+        return writing(db)
+
+    monkeypatch.setattr(log._leaser, "writing", overtaken)
+    assert log.lease("x", 10.0, "me") is False
+
+
 # Appends that share a sync.
 
 
