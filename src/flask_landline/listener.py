@@ -69,6 +69,7 @@ class Listener:
         self._address = address
         self._family, self._where = _parse(address)
         self._socket: socket.socket | None = None
+        self._claim: int | None = None
         self.connections: set[Connection] = set()
         self.after_fork()
         forks.register(self)
@@ -79,10 +80,10 @@ class Listener:
             connection.sock.close()
         if self._socket is not None:
             self._socket.close()
+        self._drop_claim()
         self._lock = threading.Lock()
         self._started = False
         self._socket = None
-        self._claim: int | None = None
         self.connections = set()
 
     def ensure(self) -> None:
@@ -100,9 +101,7 @@ class Listener:
             self.loop.remove_reader(self._socket)
             self._socket.close()
             self._socket = None
-        if self._claim is not None:
-            os.close(self._claim)
-            self._claim = None
+        self._drop_claim()
         for connection in list(self.connections):
             if connection.resting:
                 connection.close("left")
@@ -116,7 +115,8 @@ class Listener:
     def _begin(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.wheel: Wheel[Connection] = Wheel(self.loop, lambda connection, now: connection.serve(now))
-        self.sideloop.guests.append(self)
+        if self not in self.sideloop.guests:
+            self.sideloop.guests.append(self)
         self._open()
 
     def _open(self, *, told: bool = False) -> None:
@@ -155,8 +155,14 @@ class Listener:
             sock.listen(1024)
         except BaseException:
             sock.close()
+            self._drop_claim()
             raise
         return sock
+
+    def _drop_claim(self) -> None:
+        if self._claim is not None:
+            os.close(self._claim)  # a child's copy too: else the lock would live as long as the child
+            self._claim = None
 
     def _take_claim(self) -> bool:
         """Lock the file beside a Unix socket: the kernel lets go of it when this process ends, however it does."""
