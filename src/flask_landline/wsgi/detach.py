@@ -12,6 +12,7 @@ Werkzeug (`flask run`): a `ConnectionError` is a client that went away.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -51,6 +52,15 @@ def find(environ: Mapping[str, Any]) -> Server | None:
 def is_greenlet(environ: Mapping[str, Any]) -> bool:
     """Whether the request runs in a greenlet, where waiting costs no thread."""
     return type(environ.get("gunicorn.socket")).__module__.startswith("gevent.")
+
+
+def is_ending() -> bool:
+    """Whether this process is a gunicorn worker that ends as soon as its requests have.
+
+    It says so to nobody, and waits for them up to its `graceful_timeout`; but its handler of SIGTERM knows.
+    """
+    worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return type(worker).__module__.startswith("gunicorn.") and getattr(worker, "alive", True) is False
 
 
 def take(server: Server, environ: Mapping[str, Any]) -> socket.socket:

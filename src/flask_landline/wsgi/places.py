@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from werkzeug.wsgi import ClosingIterator
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
+LOOK = 0.5
+"""Seconds between looks whether the process is ending; gunicorn itself looks each second."""
+RETURN = 2.0
+"""Seconds over which the readers of a process that ends are asked to come back."""
+
+
 class Places:
     """A budget of requests of this process that may wait where they are; safe to use from any of them.
 
@@ -32,9 +40,11 @@ class Places:
         state: the app's Landline.
         wire: gives the advice.
         budget: requests held at once, at most.
+        is_ending: tells whether the process is waiting for its requests to end; None: nobody knows.
     """
 
-    def __init__(self, state: State, wire: Wire, budget: int) -> None:
+    def __init__(self, state: State, wire: Wire, budget: int, *, is_ending: Callable[[], bool] | None = None) -> None:
+        self._is_ending = is_ending
         self._state = state
         self._wire = wire
         self._budget = budget
@@ -45,6 +55,9 @@ class Places:
         """Hold nothing: the parent's requests stayed with the parent."""
         self._lock = threading.Lock()
         self._held = 0
+        self._hints: set[threading.Event] = set()
+        self._looking = False
+        self._ending = False
 
     @property
     def free(self) -> bool:
@@ -72,13 +85,42 @@ class Places:
         with self._lock:
             self._held -= 1
 
+    @contextmanager
+    def _listening(self) -> Iterator[threading.Event]:
+        """Give a hint that is set when there may be something new, or the process ends."""
+        hint = threading.Event()
+        with self._lock:
+            self._hints.add(hint)
+            if self._is_ending is not None and not self._looking:
+                self._looking = True
+                look = threading.Thread(target=self._look, args=(self._is_ending,), name="landline-look", daemon=True)
+                look.start()
+        try:
+            with self._state.hub.listening(hint.set):
+                yield hint
+        finally:
+            with self._lock:
+                self._hints.discard(hint)
+
+    def _look(self, is_ending: Callable[[], bool]) -> None:
+        """Look, for as long as anything is held, whether the process is ending; held requests would keep it."""
+        while True:
+            with self._lock:
+                self._ending = is_ending()
+                if self._ending:
+                    for hint in self._hints:
+                        hint.set()
+                if not self._hints:
+                    self._looking = False
+                    return
+            time.sleep(LOOK)
+
     def _long_poll(self, hold: Hold, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a poll when there is something to tell, or its time is up."""
         assert hold.wait is not None
         assert isinstance(hold.transport, LongPoll)
         deadline = time.monotonic() + hold.wait
-        hint = threading.Event()
-        with self._state.hub.listening(hint.set):
+        with self._listening() as hint:
             while True:
                 # Registered above, cleared here, read, and only then waited: no event falls in between.
                 hint.clear()
@@ -91,7 +133,7 @@ class Places:
                 except Refusal as refusal:
                     return send(problem(refusal), environ, start_response)
                 remaining = deadline - time.monotonic()
-                if reading.has_news or remaining <= 0:
+                if reading.has_news or remaining <= 0 or self._ending:
                     reply = hold.transport.reply(reading, snapshots, self._wire.advice(hold.transports))
                     return send(reply, environ, start_response)
                 hint.wait(min(remaining, due))
@@ -101,11 +143,13 @@ class Places:
         advice = self._wire.advice(hold.transports)
         keepalive = self._state.config.keepalive
         cursor = hold.cursor
-        hint = threading.Event()
-        with self._state.hub.listening(hint.set):
+        with self._listening() as hint:
             yield hold.first
             quiet_since = time.monotonic()
             while True:
+                if self._ending:
+                    yield hold.transport.goodbye(random.uniform(0.1, RETURN))
+                    return
                 hint.clear()
                 due = self._state.sources.ask(hold.items)
                 try:
