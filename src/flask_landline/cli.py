@@ -33,7 +33,7 @@ def publish(channel: str, value: str) -> None:
         data = json.loads(value)
     except ValueError as error:
         raise click.ClickException(
-            f"{value!r} is not JSON ({error}). Quote it for the shell: '{{\"id\": 7}}'."
+            f"{value!r} is not JSON ({error}). Quote it for the shell, text twice: '{{\"id\": 7}}', '\"hello\"'."
         ) from None
     event = _tell(lambda: state.publish(channel, data))
     click.echo(event.cursor)
@@ -56,7 +56,7 @@ def tail(context: click.Context, names: tuple[str, ...], position: str, as_json:
     if "://" in names[0]:
         if len(names) > 1:
             raise click.UsageError("Give one URL; it may name several channels: '?channel=a&channel=b'.")
-        _print(_tell(lambda: iter(Remote(names[0], position))), as_json)
+        _print(_tell(lambda: iter(Remote(names[0], position, report=lambda text: click.echo(text, err=True)))), as_json)
     else:
         with context.ensure_object(ScriptInfo).load_app().app_context():
             state = _state()

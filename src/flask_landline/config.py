@@ -93,6 +93,7 @@ class Config:
                 raise UsageError(f"{key} is no configuration key of Landline. {hint}")
             if known[key].metadata:
                 _check_number(key, value, **known[key].metadata)
+        _check_kinds(given)
         config = cls(**{known[key].name: value for key, value in given.items()})
         prefix = config.prefix
         if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
@@ -100,6 +101,16 @@ class Config:
                 f"LANDLINE_PREFIX is {prefix!r}; it must begin with a slash and not end with one, like '/landline'."
             )
         return config
+
+
+def _check_kinds(given: Mapping[str, Any]) -> None:
+    """Refuse what a plausible mistake gives: a port alone, or one origin where several are expected."""
+    listen = given.get("LANDLINE_LISTEN")
+    if listen is not None and not isinstance(listen, str):
+        raise UsageError(f"LANDLINE_LISTEN is {listen!r}; give 'host:port' such as '127.0.0.1:8001', or 'unix:/path'.")
+    origins = given.get("LANDLINE_ORIGINS", ())
+    if not isinstance(origins, (tuple, list)) or not all(isinstance(item, str) and "://" in item for item in origins):
+        raise UsageError(f"LANDLINE_ORIGINS is {origins!r}; give a list of whole origins: ['https://app.example.org'].")
 
 
 def _check_number(key: str, value: Any, *, least: float, none: bool, whole: bool) -> None:

@@ -152,6 +152,8 @@ class Listener:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind(self._where)
+            if self._family == socket.AF_UNIX:
+                os.chmod(self._where, 0o666)  # as open as a loopback port: the proxy is often another user
             sock.listen(1024)
         except BaseException:
             sock.close()

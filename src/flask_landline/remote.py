@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import secrets
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -35,11 +36,14 @@ class Told(NamedTuple):
 
 
 class Remote:
-    """Reads channels of a server, for ever.
+    """Reads channels of a server, for ever: a poll, then a stream from where it ended, then a poll from there.
+
+    One reader at a time, each from the last one's cursor, so nothing comes twice and nothing needs to be compared.
 
     Args:
         url: the server's prefix with the channels, such as `http://host/landline?channel=orders`.
         cursor: where to begin: a cursor, `now` or `start`.
+        report: is told once when the server cannot be read, and why.
         sleep: waits some seconds.
         rand: draws from 0 to 1.
 
@@ -52,6 +56,7 @@ class Remote:
         url: str,
         cursor: str = "now",
         *,
+        report: Callable[[str], object] = lambda _: None,
         sleep: Callable[[float], object] = time.sleep,
         rand: Callable[[], float] = random.random,
     ) -> None:
@@ -64,7 +69,9 @@ class Remote:
         path = parts.path.rstrip("/").removesuffix("/poll").removesuffix("/events")
         self._prefix = f"{parts.scheme}://{parts.netloc}{path}"
         self._cursor = cursor
-        self._seen = 0
+        self._inside: dict[str, int] = {}
+        """The offsets that snapshots include: older events of their channels are not told again (WIRE §8)."""
+        self._report = report
         self._sleep = sleep
         self._rand = rand
 
@@ -108,14 +115,21 @@ class Remote:
         return answer
 
     def _news(self, answer: dict[str, Any]) -> Iterator[Told]:
+        epoch = answer["cursor"].partition("-")[0]
         if "reset" in answer:
-            self._seen = 0
-            yield Told("", json.dumps(answer["reset"]), answer["cursor"], reset=True)
+            yield self._reset(answer["reset"])
         for event in answer["data"] or ():
-            if event["offset"] > self._seen or event.get("snapshot"):
-                self._seen = max(self._seen, event["offset"])
-                yield Told(event["channel"], json.dumps(event["data"]), answer["cursor"])
+            if event.get("snapshot"):
+                self._inside[event["channel"]] = event["offset"]
+            elif event["offset"] <= self._inside.get(event["channel"], 0):
+                continue
+            yield Told(event["channel"], json.dumps(event["data"]), f"{epoch}-{event['offset']}")
         self._cursor = answer["cursor"]
+
+    def _reset(self, reset: dict[str, Any]) -> Told:
+        for channel in reset["channels"]:
+            self._inside.pop(channel, None)
+        return Told("", json.dumps(reset), self._cursor, reset=True)
 
     def _stream(self) -> Iterator[Told]:
         """Yield what an event stream tells until it ends, says goodbye, or falls silent."""
@@ -128,13 +142,16 @@ class Remote:
             for block in _blocks(response):
                 self._cursor = block.get("id", self._cursor)
                 if block["event"] != "landline":
-                    self._seen = max(self._seen, int(self._cursor.rpartition("-")[2]))
-                    yield Told(block["event"], block["data"], self._cursor)
+                    # A snapshot has no id: what it includes is said in the block before it.
+                    offset = int(block["id"].rpartition("-")[2]) if "id" in block else sys.maxsize
+                    if offset > self._inside.get(block["event"], 0):
+                        yield Told(block["event"], block["data"], self._cursor)
                     continue
                 fields = json.loads(block["data"])
                 if "reset" in fields:
-                    self._seen = 0
-                    yield Told("", json.dumps(fields["reset"]), self._cursor, reset=True)
+                    yield self._reset(fields["reset"])
+                if "snapshot" in fields:
+                    self._inside[fields["snapshot"]["channel"]] = fields["snapshot"]["offset"]
                 if "goodbye" in fields:
                     self._sleep(fields["goodbye"]["retry"])
                     return
@@ -156,6 +173,8 @@ class Remote:
 
     def _pause(self, error: Exception, failures: int) -> None:
         """Wait as long as was asked for, or a jittered and growing time."""
+        if not failures:
+            self._report(f"{self._prefix} cannot be read ({error}); trying again.")
         least = error.seconds if isinstance(error, _Later) else 0.0
         self._sleep(least + self._rand() * min(LONGEST_PAUSE, 2.0**failures))
 
@@ -189,4 +208,4 @@ def _detail(body: str) -> str:
     try:
         return str(json.loads(body)["detail"])
     except (ValueError, KeyError, TypeError):
-        return ascii(body[:200])
+        return "not in Landline's words. Is the address right? It is the app's with the prefix, such as /landline."

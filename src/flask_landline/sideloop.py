@@ -68,7 +68,8 @@ class SideLoop:
         self._state = state
         self._hub = state.hub
         self._wire = wire
-        self._budget = min(state.config.max_held, 0.8 * _descriptors())
+        self.budget = min(state.config.max_held, 0.8 * _descriptors())
+        """Requests held at most."""
         self.incoming: Callable[[], Incoming] = Incoming
         """Makes what reads the client's side of a socket; conformance tests put an echo here."""
         self._lines: set[Line] = set()
@@ -100,7 +101,7 @@ class SideLoop:
     @property
     def full(self) -> bool:
         """Whether there is no room for one more line."""
-        return self._admitted >= self._budget or self._leaving
+        return self._admitted >= self.budget or self._leaving
 
     def admit(self) -> None:
         """Count one more line, which must then be held.

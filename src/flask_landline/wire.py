@@ -19,7 +19,7 @@ from .protocol.advice import Advice
 from .protocol.poll import LongPoll, answer, cache_control
 from .protocol.problem import busy, log_unavailable, method_refused, problem
 from .protocol.reply import Reply, encode_reply
-from .protocol.request import Ask, Request, parse_poll, parse_stream
+from .protocol.request import Ask, Request, bad_request, parse_poll, parse_stream
 from .protocol.sse import SSE, stream_head
 from .protocol.transport import Transport
 from .protocol.websocket import WebSocket, accept
@@ -160,7 +160,7 @@ class Wire:
         ask = parse_stream(request.query)
         items = self._state.resolve(ask.channels)
         if request.method == "HEAD":
-            raise method_refused("HEAD")
+            raise bad_request("A socket is opened with GET (RFC 6455 §4.1).")
         self._check_origin(request)
         if "websocket" not in transports:
             raise busy("This server cannot hold a socket open for this client now.")
@@ -220,7 +220,10 @@ class Wire:
         if origin is None or origin in self._state.config.origins:
             return
         if urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
-            detail = f"Pages of {origin[:80]!a} may not open a socket here. Add the origin to LANDLINE_ORIGINS."
+            detail = (
+                f"Pages of {origin[:80]!a} may not open a socket here. If that is the app itself, have the proxy pass "
+                "Host on (nginx: proxy_set_header Host $http_host); else add the origin to LANDLINE_ORIGINS."
+            )
             raise Refusal("not-allowed", 403, detail)
 
 

@@ -43,7 +43,7 @@ def test_refusal_is_a_problem_document(query: str, status: int, code: str, order
     assert (answer.status, answer.json["code"], answer.json["status"]) == (status, code, status)
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Cache-Control"] == "no-store"
-    assert len(answer.body) < 1000 + len(query)
+    assert len(answer.body) < 2000 + len(query)
     assert len(answer.body) < 10_000
     assert "Set-Cookie" not in answer.headers
     assert caplog.records == []

@@ -6,6 +6,7 @@ import json
 
 from ..errors import LogError, Refusal
 from .reply import Reply, status_line
+from .request import shown
 
 _TITLES = {
     "bad-request": "The request is not of the form this server understands",
@@ -51,7 +52,7 @@ def method_refused(method: str) -> Refusal:
 
 def unknown_channels(names: list[str]) -> Refusal:
     """Refuse channels that the app did not declare; `names` as the client wrote them."""
-    detail = "The app declares no such channel. Names are matched exactly, case and all; check them for typing errors."
+    detail = f"The app declares no channel {shown(names[0])}. Names are matched exactly, case and all."
     return Refusal("unknown-channel", 404, detail, channels=names)
 
 

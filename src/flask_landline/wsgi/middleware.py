@@ -48,7 +48,7 @@ class WireMiddleware:
         """The second door, which opens with the first request through this one."""
         state.closing.append(self.sideloop.close)
         self._threads = Places(state, self._wire, state.config.held_threads)
-        self._greenlets = Places(state, self._wire, state.config.max_held, is_ending=detach.is_ending)
+        self._greenlets = Places(state, self._wire, self.sideloop.budget, is_ending=detach.is_ending)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one WSGI request (PEP 3333)."""

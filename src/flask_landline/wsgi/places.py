@@ -43,7 +43,7 @@ class Places:
         is_ending: tells whether the process is waiting for its requests to end; None: nobody knows.
     """
 
-    def __init__(self, state: State, wire: Wire, budget: int, *, is_ending: Callable[[], bool] | None = None) -> None:
+    def __init__(self, state: State, wire: Wire, budget: float, *, is_ending: Callable[[], bool] | None = None) -> None:
         self._is_ending = is_ending
         self._state = state
         self._wire = wire
