@@ -250,10 +250,10 @@ def test_fork_does_not_keep_lines_open(tmp_path: Path) -> None:
     """A forked helper has a copy of every descriptor; a line must end when its process says so all the same."""
     with serve(GTHREAD, tmp_path, CONFIG) as server, held(server, ALL) as lines:
         worker = server.worker()
+        until(lambda: len(sockets(worker) & connections(server.port)) == len(lines), 10, "the lines alone")
         before = sockets(worker) & connections(server.port)
-        assert len(before) == len(lines)
         child = ask(f"{server.base}/fork", body="now").json["child"]
-        assert not before & sockets(child)
+        until(lambda: not before & sockets(child), 10, "that the child lets go of them")
         assert before <= sockets(worker)
         with READERS["sse"](server.base) as more:
             offsets = server.publish("on")
