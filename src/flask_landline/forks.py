@@ -14,6 +14,7 @@ across a fork (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_databa
 from __future__ import annotations
 
 import os
+import socket
 import weakref
 from typing import Protocol
 
@@ -48,6 +49,17 @@ def register_resting(item: Resting) -> None:
     """Like `register`, and have it rest during every fork from now on."""
     register(item)
     _resting.add(item)
+
+
+def let_go(sock: socket.socket) -> None:
+    """Close a child's copy of a socket that is its parent's.
+
+    Not with `close()`: that waits until the loop that watches the socket lets go of it, in uvloop's case, and here
+    that loop never runs.
+    """
+    descriptor = sock.detach()
+    if descriptor >= 0:
+        os.close(descriptor)
 
 
 def _before() -> None:

@@ -77,9 +77,9 @@ class Listener:
     def after_fork(self) -> None:
         """Be closed: the parent's sockets stayed with the parent."""
         for connection in self.connections:
-            connection.sock.close()
+            forks.let_go(connection.sock)
         if self._socket is not None:
-            self._socket.close()
+            forks.let_go(self._socket)
         self._drop_claim()
         self._lock = threading.Lock()
         self._started = False

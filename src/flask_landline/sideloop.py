@@ -80,7 +80,7 @@ class SideLoop:
     def after_fork(self) -> None:
         """Leave the parent's lines to the parent, and start at nothing."""
         for line in self._lines:
-            line.sock.close()  # else the client would wait for this process too
+            forks.let_go(line.sock)  # else the client would wait for this process too
         if self._loop is not None:
             _inherited.append(self._loop)
         self._lock = threading.Lock()
