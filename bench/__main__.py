@@ -1,13 +1,13 @@
-"""Run the measurements named, or all: `python -m bench [polls] [growth] [held]`."""
+"""Run the measurements named, or all: `python -m bench [polls] [growth] [held] [wake]`."""
 
 from __future__ import annotations
 
 import sys
 
-from bench import growth, held, polls
+from bench import growth, held, polls, wake
 from bench.servers import describe_machine
 
-JOBS = {"polls": polls.main, "growth": growth.main, "held": held.main}
+JOBS = {"polls": polls.main, "growth": growth.main, "held": held.main, "wake": wake.main}
 
 
 def main() -> int:
