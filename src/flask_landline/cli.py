@@ -13,6 +13,7 @@ from flask.cli import ScriptInfo, with_appcontext
 
 from .cursor import Position, parse_position
 from .errors import LandlineError
+from .protocol.request import shown
 from .remote import Remote, Told
 from .state import State
 
@@ -31,9 +32,9 @@ def publish(channel: str, value: str) -> None:
     state = _state()
     try:
         data = json.loads(value)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.ClickException(
-            f"{value!r} is not JSON ({error}). Quote it for the shell, text twice: '{{\"id\": 7}}', '\"hello\"'."
+            f"{shown(value)} is not JSON ({error}). Quote it for the shell, text twice: '{{\"id\": 7}}', '\"hello\"'."
         ) from None
     event = _tell(lambda: state.publish(channel, data))
     click.echo(event.cursor)
@@ -62,7 +63,7 @@ def tail(context: click.Context, names: tuple[str, ...], position: str, as_json:
             state = _state()
             for name in names:
                 _tell(lambda name=name: state.channels.require(name))
-            _print(_follow(state, names, begin), as_json)
+            _print(_follow(state, tuple(dict.fromkeys(names)), begin), as_json)
 
 
 @landline.command()
