@@ -1,0 +1,175 @@
+"""`flask landline …` as a shell sees it."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from flask_landline import LogError
+from flask_landline.cli import landline
+
+from tests.apps import App
+from tests.processes import Process, until
+
+
+@pytest.fixture
+def shop(make_app) -> App:
+    app: App = make_app(log="sqlite:")
+    app.live.channel("orders", keep=2)
+    app.live.channel("weather")
+    app.live.channel("room/<int:room_id>")
+    return app
+
+
+def run(app: App, *arguments: str) -> Result:
+    return app.flask.test_cli_runner().invoke(landline, arguments)
+
+
+# publish
+
+
+@pytest.mark.parametrize("value", ['{"id": 7}', "null", "1.5", '"ü"', "[]", " true "])
+def test_publish_stores_the_value_and_prints_the_cursor(value: str, shop: App) -> None:
+    result = run(shop, "publish", "orders", value)
+    assert (result.exit_code, result.output.strip()) == (0, shop.live.cursor())
+    assert [event.data for event in shop.state.log.read(0, 10)] == [json.loads(value)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["orders", "{id: 7}"], "is not JSON"),
+        (["orders", ""], "is not JSON"),
+        (["orders", "{id: 7}"], "Quote it for the shell"),
+        (["orders", "[" * 100_000], "is not JSON"),
+        (["orders", "NaN"], "JSON does not have"),
+        (["orders", json.dumps("x" * 70_000)], "LANDLINE_MAX_EVENT"),
+        (["order", "1"], "Did you mean 'orders'?"),
+        (["room/x", "1"], "No channel 'room/x' is declared"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_publish_that_fails_says_why_and_stores_nothing(arguments: list[str], words: str, shop: App) -> None:
+    result = run(shop, "publish", *arguments)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert words in result.output
+    assert len(result.output) < 500
+    assert shop.state.log.tail().offset == 0
+
+
+def test_broken_log_is_told_with_its_remedy(shop: App, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise LogError("The log x is read-only. Give its user the right to write.")
+
+    monkeypatch.setattr(shop.state.log, "append", fail)
+    monkeypatch.setattr(shop.state.log, "channels", fail)
+    for arguments in (["publish", "orders", "1"], ["channels"]):
+        result = run(shop, *arguments)
+        assert (result.exit_code, result.output) == (
+            1,
+            "Error: The log x is read-only. Give its user the right to write.\n",
+        )
+
+
+def test_app_without_landline_is_told_what_to_add() -> None:
+    result = Flask("plain").test_cli_runner().invoke(landline, ["channels"])
+    assert result.exit_code == 1
+    assert "App 'plain' has no Landline. Add: live = Landline(app)." in result.output
+
+
+# channels
+
+
+def test_channels_lists_what_is_kept(shop: App) -> None:
+    for number in range(5):
+        shop.live.publish("orders", number)
+    shop.live.publish("room/3", 1)
+    lines = [line.split() for line in run(shop, "channels").output.splitlines()]
+    assert lines == [["channel", "newest", "kept", "oldest"], ["orders", "5", "2", "4"], ["room/3", "6", "1", "6"]]
+
+
+def test_channels_of_an_empty_log_is_a_head(shop: App) -> None:
+    assert run(shop, "channels").output.split() == ["channel", "newest", "kept", "oldest"]
+
+
+# tail
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["orders", "--from", "5"], "a cursor is what an earlier answer carried"),
+        (["order"], "Did you mean 'orders'?"),
+        (["orders", "nothing"], "No channel 'nothing' is declared"),
+        ([], "Missing argument"),
+    ],
+)
+def test_tail_that_cannot_begin_says_why(arguments: list[str], words: str, shop: App) -> None:
+    result = run(shop, "tail", *arguments)
+    assert result.exit_code in (1, 2)
+    assert words in result.output
+
+
+APP = """
+import sys
+from flask import Flask
+from flask_landline import Landline
+
+app = Flask(__name__, instance_path={folder!r})
+live = Landline(app)
+live.channel("orders", keep=2)
+live.channel("weather")
+"""
+
+
+@pytest.fixture
+def flask(tmp_path: Path) -> list[str]:
+    """Return the command that runs `flask` on an app in a file."""
+    (tmp_path / "shop.py").write_text(APP.format(folder=str(tmp_path / "instance")))
+    return [sys.executable, "-m", "flask", "--app", str(tmp_path / "shop.py"), "landline"]
+
+
+def publish(flask: list[str], channel: str, value: str) -> str:
+    command = [*flask, "publish", channel, value]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+
+
+def test_tail_prints_events_as_other_processes_publish_them(flask: list[str]) -> None:
+    """From the start, then as they come, each once; interrupted, it ends without a traceback."""
+    publish(flask, "orders", "1")
+    publish(flask, "weather", "2")
+    with Process([*flask, "tail", "orders", "--from", "start", "--json"]) as tail:
+        until(lambda: len(tail.stdout.splitlines()) == 1, 30.0, "the first event")
+        cursor = publish(flask, "orders", '{"id": 7}')
+        until(lambda: len(tail.stdout.splitlines()) == 2, 30.0, "the second event")
+        events = [json.loads(line) for line in tail.stdout.splitlines()]
+        assert [(event["channel"], event["data"]) for event in events] == [("orders", 1), ("orders", {"id": 7})]
+        assert events[1]["cursor"] == cursor
+        tail.signal(signal.SIGINT)
+        assert tail.wait() in (1, 130)
+        assert "Traceback" not in tail.stderr
+
+
+def test_tail_goes_on_from_a_cursor_and_tells_a_reset(flask: list[str]) -> None:
+    first = publish(flask, "orders", "1")
+    for number in range(2, 6):
+        publish(flask, "orders", str(number))
+    with Process([*flask, "tail", "orders", "--from", first]) as tail:
+        until(lambda: len(tail.stdout.splitlines()) == 2, 30.0, "what is kept")
+        assert [line.split("\t")[1:] for line in tail.stdout.splitlines()] == [["orders", "4"], ["orders", "5"]]
+        assert "reset" in tail.stderr
+        assert "trimmed" in tail.stderr
+        assert "orders" in tail.stderr
+
+
+def test_channel_named_twice_is_told_once(flask: list[str]) -> None:
+    publish(flask, "orders", "1")
+    publish(flask, "weather", "2")
+    with Process([*flask, "tail", "orders", "weather", "orders", "--from", "start"]) as tail:
+        until(lambda: "weather" in tail.stdout, 30.0, "the last event")
+        assert [line.split("\t")[1:] for line in tail.stdout.splitlines()] == [["orders", "1"], ["weather", "2"]]
