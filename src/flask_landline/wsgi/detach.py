@@ -74,7 +74,7 @@ def take(server: Server, environ: Mapping[str, Any]) -> socket.socket:
     try:
         os.dup2(_dead.fileno(), theirs, inheritable=False)
     except BaseException:
-        ours.detach()
+        ours.close()
         raise
     ours.setblocking(False)
     return ours
