@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
-from tests.apps import App
-from tests.processes import until
+pytest.register_assert_rewrite("flask_landline.testing")  # before anything imports it
 
-pytest.register_assert_rewrite("flask_landline.testing")
+from flask_landline.hub import Hub  # noqa: E402
+from flask_landline.testing import Clock  # noqa: E402
+
+from tests.apps import App  # noqa: E402
+from tests.processes import until  # noqa: E402
+from tests.spy_log import SpyLog  # noqa: E402
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -101,6 +105,38 @@ def make_app(tmp_path: Path) -> Iterator[Callable[..., App]]:
 def app(make_app: Callable[..., App]) -> App:
     """Return an app with a Landline whose log is in memory, and no channels."""
     return make_app()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def spy_log(clock: Clock) -> SpyLog:
+    """Return a log in memory that a test may watch, interrupt and break."""
+    return SpyLog(clock)
+
+
+@pytest.fixture
+def make_hub(spy_log: SpyLog, clock: Clock) -> Iterator[Callable[..., Hub]]:
+    """Return a function that makes a hub over `spy_log`; all are closed after the test."""
+    hubs: list[Hub] = []
+
+    def make(**options: Any) -> Hub:
+        hubs.append(Hub(spy_log, clock=clock, **options))
+        return hubs[-1]
+
+    yield make
+    for hub in hubs:
+        hub.close()
+
+
+@pytest.fixture
+def hub(make_hub: Callable[..., Hub]) -> Hub:
+    """Return a hub over `spy_log`."""
+    return make_hub()
 
 
 @pytest.fixture(scope="session")

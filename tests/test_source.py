@@ -40,11 +40,6 @@ class Process:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def processes(app: App, clock: Clock, tmp_path: Path) -> Iterator[list[Process]]:
     """Return three processes' worth of sources, all over one log."""
     logs = [SQLiteLog(tmp_path / "log.db", clock=clock) for _ in range(3)]

@@ -4,12 +4,10 @@ from collections.abc import Callable
 
 import pytest
 from flask_landline.logs.memory import MemoryLog
-from flask_landline.testing import Clock, LogContract
+from flask_landline.testing import Clock, PrivateLogContract
 
 
-class TestContract(LogContract):
-    shared = False
-
+class TestContract(PrivateLogContract):
     @pytest.fixture
     def make_log(self) -> Callable[[Clock], MemoryLog]:
         return lambda clock: MemoryLog(clock=clock)

@@ -6,17 +6,16 @@ Needs pytest, and nothing else of the package imports it. To see the values behi
 
 from .reading import ReadingContract
 from .retention import RetentionContract
-from .sharing import SharingContract
+from .store import PrivateStoreContract, SharedStoreContract
+from .threads import ThreadsContract
 from .tools import Clock, in_child, in_threads
 from .waiting import WaitingContract
 
-__all__ = ["Clock", "LogContract", "in_child", "in_threads"]
+__all__ = ["Clock", "LogContract", "PrivateLogContract", "in_child", "in_threads"]
 
 
-class LogContract(ReadingContract, RetentionContract, WaitingContract, SharingContract):
-    """What every log must do. Subclass it in a test file, and give it a fixture `make_log`.
-
-    Set `shared = False` for a log that is one process's alone.
+class LogContract(ReadingContract, RetentionContract, WaitingContract, ThreadsContract, SharedStoreContract):
+    """What every log must do that several processes share. Subclass it in a test file, with a fixture `make_log`.
 
     Example:
         >>> class TestMyLog(LogContract):
@@ -24,3 +23,7 @@ class LogContract(ReadingContract, RetentionContract, WaitingContract, SharingCo
         ...     def make_log(self, tmp_path):
         ...         return lambda clock: MyLog(tmp_path / "log", clock=clock)
     """
+
+
+class PrivateLogContract(ReadingContract, RetentionContract, WaitingContract, ThreadsContract, PrivateStoreContract):
+    """The same for a log that is one process's alone, such as one in memory."""

@@ -22,10 +22,6 @@ def offsets_of(events: list[Event]) -> list[int]:
 class LogFixtures:
     """The fixtures of a contract's test."""
 
-    shared = True
-    """Whether all logs that `make_log` makes in one test, and forked children, see one store. If not, a child must
-    see a new, empty life."""
-
     @pytest.fixture
     def make_log(self) -> Callable[[Clock], Log]:
         """Return a function that makes a log which tells the time by the clock it is given. Yours to write."""
@@ -42,12 +38,3 @@ class LogFixtures:
         log = make_log(clock)
         yield log
         log.close()
-
-    @pytest.fixture
-    def other(self, log: Log, make_log: Callable[[Clock], Log], clock: Clock) -> Iterator[Log]:
-        """Return a second log over the same store, as another process would have it."""
-        if not self.shared:
-            pytest.skip("this log is one process's alone")
-        other = make_log(clock)
-        yield other
-        other.close()

@@ -31,6 +31,7 @@ class ReadingContract(LogFixtures):
         event = log.append("a", '{"id": 7}')
         assert (event.channel, event.at, event.payload, event.snapshot) == ("a", 1_700_000_000.123, '{"id": 7}', False)
         assert event.offset >= 1
+        assert event.epoch == log.epoch
         assert log.tail() == Cursor(log.epoch, event.offset)
         assert log.read(0, 10) == log.read(0, 10, ["a"]) == [event]
         assert log.newest("a") == event

@@ -31,10 +31,6 @@ class WaitingContract(LogFixtures):
             tail = log.tail()
             assert in_threads(lambda tail=tail: log.wait(tail, PATIENCE), lambda n=number: log.append("a", str(n)))[0]  # type: ignore[misc]
 
-    def test_wait_ends_at_an_append_by_another_log(self, log: Log, other: Log) -> None:
-        tail = log.tail()
-        assert in_threads(lambda: log.wait(tail, PATIENCE), lambda: other.append("a", "1"))[0] is True
-
     @pytest.mark.parametrize("ending", ["wake", "close"])
     def test_wake_and_close_end_a_wait(self, log: Log, ending: str) -> None:
         tail = log.tail()
@@ -79,12 +75,6 @@ class WaitingContract(LogFixtures):
     def test_leases_of_different_names_do_not_meet(self, log: Log) -> None:
         assert log.lease("x", 10.0, "me") is True
         assert log.lease("y", 10.0, "you") is True
-
-    def test_lease_is_one_for_all_logs_over_the_store(self, log: Log, other: Log) -> None:
-        assert log.lease("x", 10.0, "me") is True
-        assert other.lease("x", 10.0, "you") is False
-        assert other.lease("x", 0.0, "me") is True
-        assert other.lease("x", 10.0, "you") is True
 
     def test_lease_raced_for_is_won_by_one(self, log: Log) -> None:
         holders = "abcdefgh"
