@@ -206,9 +206,10 @@ class Hub:
                 if known is not None:
                     self._log.wait(known, CHECK_INTERVAL)
                 tail = self.tail()
-            except LogError as error:
+            except Exception as error:  # also what no log should raise: everybody here waits for this thread
                 if not failures:
-                    logger.warning("Followers wait until the log can be read again. %s", error)
+                    surprise = not isinstance(error, LogError)
+                    logger.warning("Followers wait until the log can be read again. %s", error, exc_info=surprise)
                 self._closing.wait(min(CHECK_INTERVAL, 0.1 * 2 ** min(failures, 10)))  # a float overflows at 1024
                 failures, known = failures + 1, None
             else:
@@ -226,7 +227,10 @@ class Hub:
     def _wake_all(self) -> None:
         with self._registry:
             for wake in self._wakes:
-                wake()
+                try:
+                    wake()
+                except Exception:  # one that cannot be woken must not keep the others asleep
+                    logger.exception("A reader could not be woken.")
 
     def _refresh(self) -> Window:
         """Bring the window up to the log's end; the caller holds `_lock`."""
