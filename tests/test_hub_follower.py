@@ -1,6 +1,8 @@
 """The hub: who is woken, and when."""
 
 import threading
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -92,6 +94,45 @@ def test_followers_outlive_any_outage(make_hub, log: SpyLog, monkeypatch, caplog
     assert pauses[:7] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
     assert pauses[-1] == 5.0
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_follower_survives_what_no_log_should_raise(make_hub, log: SpyLog, monkeypatch, caplog) -> None:
+    """A log of somebody else's with a mistake in it: logged with its traceback, and tried again."""
+    hub, hint = make_hub(), threading.Event()
+    errors = [ZeroDivisionError("their mistake")]
+    monkeypatch.setattr(hub._closing, "wait", lambda _: False)
+    tail = log.tail
+
+    def mistaken() -> Cursor:
+        if errors:
+            raise errors.pop()
+        return tail()
+
+    monkeypatch.setattr(log, "tail", mistaken)
+    with hub.listening(hint.set):
+        assert hint.wait(5.0)
+        hint.clear()
+        publish(log, "a")
+        assert hint.wait(5.0)
+    assert "Traceback" in caplog.text
+    assert "their mistake" in caplog.text
+
+
+def test_reader_that_cannot_be_woken_keeps_nobody_asleep(hub: Hub, log: SpyLog, caplog) -> None:
+    def broken() -> None:
+        raise RuntimeError("Event loop is closed")
+
+    hints = [threading.Event() for _ in range(8)]
+    with ExitStack() as stack:
+        for hint in hints:
+            stack.enter_context(hub.listening(hint.set))
+            stack.enter_context(hub.listening(partial(broken)))
+        for _ in range(3):
+            for hint in hints:
+                hint.clear()
+            publish(log, "a")
+            assert all(hint.wait(5.0) for hint in hints)
+    assert "could not be woken" in caplog.text
 
 
 def test_readers_are_woken_as_soon_as_the_log_is_back(hub: Hub, log: SpyLog, monkeypatch) -> None:

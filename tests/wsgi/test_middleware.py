@@ -150,6 +150,29 @@ def test_large_event_comes_whole(size: int, make_app: Callable[..., App]) -> Non
     assert app.poll("orders", cursor="start").data[0] == "x" * size
 
 
+def test_queue_of_large_events_comes_one_by_one(make_app: Callable[..., App]) -> None:
+    """nchan's 30 messages of 2 MB: nothing is lost, and no answer holds two."""
+    app = make_app(max_event=3_000_000, log="sqlite:", synchronous="NORMAL", window_bytes=5_000_000)
+    app.live.channel("orders")
+    for number in range(30):
+        app.live.publish("orders", [number, "x" * 2_000_000])
+    at, numbers = "start", []
+    while True:
+        answer = app.poll("orders", cursor=at)
+        at = answer.cursor
+        numbers.append([value[0] for value in answer.data])
+        if answer.json["advice"]["interval"]:
+            break
+    assert numbers == [[number] for number in range(30)]
+
+
+@pytest.mark.parametrize("value", [None, "", [], {}, 0, False])
+def test_empty_values_are_events(value: object, orders: App) -> None:
+    begin = orders.poll("orders").cursor
+    orders.live.publish("orders", value)
+    assert orders.poll("orders", cursor=begin).data == [value]
+
+
 # §4: ETag, HEAD, caches.
 
 
