@@ -10,7 +10,7 @@ import { LandlineError } from "./errors.js";
  * @typedef {object} Answer
  * @property {LandlineEvent[] | null} [data]
  * @property {string} cursor
- * @property {{interval: number}} advice as received: it may be anything
+ * @property {{interval: number, hold?: any, transports?: any}} advice as received: it may be anything
  * @property {Reset} [reset]
  */
 
@@ -22,8 +22,7 @@ import { LandlineError } from "./errors.js";
  */
 export function readAnswer({ status, headers, body, why }, cursor, request) {
   if (status === 304) return { cursor: `${cursor}`, advice: { interval: Number(headers?.get("Landline-Interval")) } };
-  const isAnswer = body?.cursor && body.advice && (body.data ?? []).every?.(isEvent);
-  if (isAnswer) return body;
+  if (body?.cursor && body.advice && isData(body)) return body;
   const problem = body?.code ? body : undefined;
   // Somebody else spoke.
   const hint = status && !problem ? " Is the url right, or a proxy or login page in between?" : "";
@@ -46,7 +45,7 @@ export function retryAfter({ headers }) {
 /**
  * The answer in plain words, for those who watch the loop.
  *
- * @param {Answer | LandlineError} answer
+ * @param {Partial<Answer> | LandlineError} answer
  */
 export function describe(answer) {
   if (answer instanceof LandlineError) return { found: `failed: ${answer.code}`, response: answer.message };
@@ -55,5 +54,5 @@ export function describe(answer) {
   return { found: answer.reset ? `reset: ${answer.reset.reason}, ${news}` : news, response: answer };
 }
 
-/** @param {any} event */
-const isEvent = (event) => event?.channel;
+/** @param {any} answer */
+export const isData = ({ data }) => (data ?? []).every?.((/** @type {any} */ event) => event?.channel);

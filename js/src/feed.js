@@ -14,6 +14,7 @@
  * @property {Set<string>} from the set its channels are in
  * @property {string[]} channels
  * @property {string | null} cursor
+ * @property {string | null} main the others' cursor when this was asked
  * @property {URLSearchParams} parameters
  */
 
@@ -56,18 +57,19 @@ export class Feed {
     const channels = [...from].sort();
     const parameters = new URLSearchParams(channels.map((channel) => ["channel", channel]));
     if (cursor) parameters.set("cursor", cursor);
-    return { isJoin, from, channels, cursor, parameters };
+    return { isJoin, from, channels, cursor, main: this.cursor, parameters };
   }
 
   /**
    * Take an answer in: move on, and keep what is new.
    *
    * @param {Query} query
-   * @param {Answer} answer
+   * @param {Partial<Answer>} answer a pushed one may be without a cursor: more belongs to it
    * @returns {LandlineEvent[]} what to deliver, in order
    */
-  take({ isJoin, from, channels }, { data, cursor, reset }) {
-    if (!isJoin) this.cursor = cursor;
+  take({ isJoin, from, channels, main }, { data, cursor, reset }) {
+    // Who joined may lack what a line has brought to the others meanwhile, so all go on from where they were before.
+    this.cursor = isJoin ? main : (cursor ?? this.cursor);
     this.#start = null;
     // Those taken off meanwhile stay off.
     for (const channel of channels) if (from.delete(channel)) this.reading.add(channel);

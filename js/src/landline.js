@@ -23,12 +23,16 @@ export class Landline extends EventTarget {
     channels = [],
     intervalMs = 0,
     hiddenIntervalMs = 60000,
+    hiddenAfterMs = 30000,
     timeoutMs = 30000,
+    proveMs = 3000,
+    transports = ["websocket", "sse", "long-poll", "poll"],
     env = globalThis,
   } = {}) {
     super();
-    this.#settings = { url: `${url}`.replace(/\/*$/, "/"), intervalMs, hiddenIntervalMs, timeoutMs };
-    [intervalMs, hiddenIntervalMs, timeoutMs].forEach(checkMs);
+    const durations = { intervalMs, hiddenIntervalMs, hiddenAfterMs, timeoutMs, proveMs };
+    Object.values(durations).forEach(checkMs);
+    this.#settings = { url: `${url}`.replace(/\/*$/, "/"), transports, ...durations };
     this.#feed = new Feed(cursor);
     this.#poller = new Poller(env, this.#settings, this.#feed, this.#tell.bind(this), this.#deliver.bind(this));
     this.#watchPage(env);
@@ -37,6 +41,10 @@ export class Landline extends EventTarget {
 
   get status() {
     return this.#poller.status;
+  }
+
+  get transport() {
+    return this.#poller.transport;
   }
 
   get cursor() {
@@ -51,6 +59,15 @@ export class Landline extends EventTarget {
     checkMs(ms);
     this.#settings.intervalMs = ms;
     this.#poller.plan();
+  }
+
+  get transports() {
+    return this.#settings.transports;
+  }
+
+  set transports(transports) {
+    this.#settings.transports = transports;
+    this.#poller.offer();
   }
 
   /**
@@ -69,11 +86,11 @@ export class Landline extends EventTarget {
   }
 
   pause() {
-    this.#poller.hold("paused", true);
+    this.#poller.halt("paused", true);
   }
 
   resume() {
-    this.#poller.hold("paused", false);
+    this.#poller.halt("paused", false);
   }
 
   poll() {
@@ -83,7 +100,7 @@ export class Landline extends EventTarget {
   close() {
     this.#closing.abort();
     this.#handlers.clear();
-    this.#poller.hold("closed", true);
+    this.#poller.halt("closed", true);
   }
 
   /** @param {LandlineEvent} event */
@@ -121,10 +138,10 @@ export class Landline extends EventTarget {
   #watchPage({ document, window, navigator }) {
     /** @param {{type?: string}} event */
     const look = ({ type = "" }) => {
-      this.#poller.hold("background", document?.visibilityState === "hidden");
-      this.#poller.hold("offline", navigator?.onLine === false);
+      this.#poller.halt("background", document?.visibilityState === "hidden");
+      this.#poller.halt("offline", navigator?.onLine === false);
       // A page in the back/forward cache must have no request under way; it comes back as it was.
-      if (type.startsWith("page")) this.#poller.hold("hidden", type === "pagehide");
+      if (type.startsWith("page")) this.#poller.halt("hidden", type === "pagehide");
     };
     for (const type of ["visibilitychange", "online", "offline", "pagehide", "pageshow"]) {
       window?.addEventListener(type, look, this.#closing);

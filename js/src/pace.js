@@ -3,6 +3,15 @@
 const FIRST_MS = 1000;
 const LIMIT_MS = 60000;
 
+/**
+ * Full jitter: a pause is drawn anywhere between zero and a limit that doubles, so that clients which failed together
+ * do not come back together (Brooker, "Exponential Backoff And Jitter", 2015).
+ *
+ * @param {number} failures before
+ * @param {number} random
+ */
+export const pause = (failures, random) => random * Math.min(LIMIT_MS, FIRST_MS * 2 ** failures);
+
 export class Pace {
   /** @type {"interval" | "more" | "retry"} what it waits for */
   why = "more";
@@ -39,9 +48,6 @@ export class Pace {
   }
 
   /**
-   * Full jitter: a pause is drawn anywhere between zero and a limit that doubles, so that clients which failed together
-   * do not come back together (Brooker, "Exponential Backoff And Jitter", 2015).
-   *
    * @param {string} problem
    * @param {number} now
    * @param {number} random
@@ -49,7 +55,7 @@ export class Pace {
    */
   failed(problem, now, random) {
     this.why = "retry";
-    this.#at = now + random * Math.min(LIMIT_MS, FIRST_MS * 2 ** this.failures++);
+    this.#at = now + pause(this.failures++, random);
     return this.#problems.size < this.#problems.add(problem).size;
   }
 }

@@ -2,21 +2,26 @@
 // what was read (feed.js) nor who handles it (landline.js).
 
 import { describe, readAnswer, retryAfter } from "./answer.js";
+import { Climber } from "./climber.js";
 import { LandlineError } from "./errors.js";
 import { get } from "./get.js";
 import { Pace } from "./pace.js";
 
-/** @import {Env, LandlineEvent, LandlineEventMap, Status, TraceDetail} from "../../src/flask_landline/static/landline.js" */
+/** @import {Env, LandlineEvent, LandlineEventMap, Status, TraceDetail, Transport} from "../../src/flask_landline/static/landline.js" */
 /** @import {Answer} from "./answer.js" */
 /** @import {Feed, Query} from "./feed.js" */
+/** @import {Pushed} from "./lines.js" */
 
-/** @typedef {{url: string, intervalMs: number, hiddenIntervalMs: number, timeoutMs: number}} Settings */
+/**
+ * @typedef {{url: string, intervalMs: number, hiddenIntervalMs: number, hiddenAfterMs: number, timeoutMs: number,
+ *   proveMs: number, transports: readonly Transport[]}} Settings
+ */
 
 /**
  * Why nothing is asked. `hidden`: in the back/forward cache or on the way there. `background`: hidden, but there,
- * and asking more slowly.
+ * and asking more slowly; `away`: for so long that a line is not worth its while.
  *
- * @typedef {"closed" | "hidden" | "paused" | "offline" | "background"} Hold
+ * @typedef {"closed" | "hidden" | "paused" | "offline" | "background" | "away"} Hold
  */
 
 /** @type {("closed" | "hidden")[]} */
@@ -24,8 +29,13 @@ const FIRM = ["closed", "hidden"];
 // Those that poll() overrides: the page knows what it does, and the browser may be wrong.
 /** @type {("paused" | "offline")[]} */
 const SOFT = ["paused", "offline"];
+// Those in which no line is kept.
+/** @type {Hold[]} */
+const HOLDS = [...FIRM, ...SOFT, "away"];
 // Advice between zero and this is taken as this.
 const LEAST_MS = 100;
+// Servers and proxies round: what part of the time granted a held poll has to be held.
+const HELD = 0.8;
 // Longer timers overflow 32 bits in every browser, and fire at once.
 const TIMER_MS = 2 ** 31 - 1;
 
@@ -38,6 +48,18 @@ export class Poller {
 
   /** @type {Status} */
   status = "polling";
+  #shown = "polling poll";
+  #climber;
+  /** @type {Transport} of the newest poll */
+  #kind = "poll";
+  /** What the server offers. @type {Transport[]} */
+  #offered = [];
+  #holdMs = 0;
+  /** Whether there was an answer since the page woke up: first the data, then the climb. */
+  #isAnswered = false;
+  #isJoining = false;
+  /** @type {unknown} */
+  #awayTimer;
   #main = new Pace();
   /** Of channels that join others: if they are refused, the others go on. */
   #joins = new Pace();
@@ -68,6 +90,11 @@ export class Poller {
     this.#feed = feed;
     this.#tell = tell;
     this.#deliver = deliver;
+    this.#climber = new Climber(env, settings, feed, {
+      pushed: (query, answer, rung) => this.#pushed(query, answer, rung),
+      changed: (isPollDue) => this.#changed(isPollDue),
+      told: (phase, transport, why) => this.#trace(phase, { transport, why }),
+    });
   }
 
   /** @param {string} channel */
@@ -75,6 +102,7 @@ export class Poller {
     this.#feed.join(channel);
     // Whatever became of joins before, this one is another.
     this.#joins.hurry();
+    this.#cutHeld();
     this.plan();
   }
 
@@ -84,44 +112,70 @@ export class Poller {
     this.plan();
   }
 
-  /** Decide anew what to ask and when. */
+  /** Decide anew what to ask and when, and whether to climb. */
   plan() {
     const { reading, joining } = this.#feed;
+    const now = this.#env.performance.now();
+    const isBehind = this.#holds.has("background");
+    const mayOpen = this.#isAnswered && !isBehind && !this.#main.failures && this.#notBefore <= now;
+    if (this.#climber.watch(!HOLDS.some((why) => this.#holds.has(why)), mayOpen)) this.#main.hurry();
+    this.#showStatus();
     this.#env.clearTimeout(this.#timer);
     if (this.#asking || !(reading.size || joining.size)) return;
+    const isPushed = this.#climber.ladder.line && !this.#owed;
     const { intervalMs, hiddenIntervalMs } = this.#settings;
-    const hiddenMs = this.#holds.has("background") ? hiddenIntervalMs : 0;
-    const everyMs = Math.max(LEAST_MS, this.#adviceMs, intervalMs, hiddenMs);
-    const isJoin = reading.size > 0 && joining.size > 0 && this.#joins.dueAt(everyMs) <= this.#main.dueAt(everyMs);
+    const everyMs = Math.max(LEAST_MS, this.#adviceMs, intervalMs, isBehind ? hiddenIntervalMs : 0);
+    const isJoin = reading.size > 0 && joining.size > 0 && (isPushed || this.#joins.dueAt(everyMs) <= this.#main.dueAt(everyMs));
+    const isShort = isJoin || isPushed || this.#owed || isBehind || !this.#holdMs;
+    const kind = isShort ? "poll" : this.#climber.ladder.polling(now);
     const pace = isJoin ? this.#joins : this.#main;
-    const dueAt = Math.max(this.#notBefore, pace.dueAt(everyMs));
-    const waitMs = Math.max(0, Math.ceil(dueAt - this.#env.performance.now()));
-    const held = [...FIRM, ...(this.#owed ? [] : SOFT)].find((why) => this.#holds.has(why));
-    if (!held) this.#timer = this.#env.setTimeout(() => this.#ask(isJoin, pace), Math.min(waitMs, TIMER_MS));
-    if (this.#step) this.#trace("wait", { waitMs: held ? null : waitMs, why: held ?? pace.why });
+    const dueAt = Math.max(this.#notBefore, pace.dueAt(kind === "poll" ? everyMs : LEAST_MS));
+    const waitMs = Math.max(0, Math.ceil(dueAt - now));
+    const held = [...FIRM, ...(this.#owed ? [] : SOFT)].find((why) => this.#holds.has(why)) ?? (isPushed && !isJoin && "live");
+    if (!held) this.#timer = this.#env.setTimeout(() => this.#ask(isJoin, pace, kind), Math.min(waitMs, TIMER_MS));
+    if (this.#step) this.#trace("wait", { transport: this.transport, waitMs: held ? null : waitMs, why: held || pace.why });
   }
 
   /** Ask now, whatever the server said. */
   poll() {
     this.#owed = true;
     this.#notBefore = 0;
+    this.#cutHeld();
     this.#hurry();
+  }
+
+  /** What the page is willing to use has changed. */
+  offer() {
+    const { transports } = this.#settings;
+    this.#climber.offer(this.#offered.filter((rung) => transports.includes(rung)));
+    this.#cutHeld();
+    this.plan();
   }
 
   /**
    * @param {Hold} why
    * @param {boolean} on
    */
-  hold(why, on) {
+  halt(why, on) {
     if (on === this.#holds.has(why)) return;
     this.#holds[on ? "add" : "delete"](why);
-    if (why !== "paused" && why !== "background") {
-      this.#asking?.abort();
-      this.#asking = undefined;
+    if (why === "closed" || why === "hidden" || why === "offline") this.#cut();
+    if (why === "paused") this.#cutHeld();
+    if (why === "background") {
+      this.#env.clearTimeout(this.#awayTimer);
+      if (on) this.#awayTimer = this.#env.setTimeout(() => this.halt("away", true), this.#settings.hiddenAfterMs);
+      else this.halt("away", false);
     }
-    this.#showStatus();
-    if (on) this.plan();
-    else this.#hurry();
+    if (why === "closed") this.#env.clearTimeout(this.#awayTimer);
+    if (on) return this.plan();
+    // Poll, then climb; and what was learned of another network is worth nothing.
+    if (!this.#climber.ladder.line) this.#isAnswered = false;
+    if (why === "offline" || why === "hidden") this.#climber.ladder.forget();
+    this.#hurry();
+  }
+
+  get transport() {
+    return this.#climber.ladder.line ?? this.#kind;
   }
 
   #hurry() {
@@ -130,27 +184,52 @@ export class Poller {
     this.plan();
   }
 
+  #cut() {
+    this.#asking?.abort();
+    this.#asking = undefined;
+  }
+
+  /** Nobody waits for the end of a held poll. */
+  #cutHeld() {
+    if (this.#kind === "long-poll") this.#cut();
+  }
+
+  /** @param {boolean} isPollDue */
+  #changed(isPollDue) {
+    // At most one reader delivers: the line has taken over. Joins go on, they bring what no line does.
+    if (this.#climber.ladder.line && !this.#isJoining) this.#cut();
+    if (isPollDue) this.#hurry();
+    else this.plan();
+  }
+
   /**
    * @param {boolean} isJoin
    * @param {Pace} pace
+   * @param {Transport} transport
    */
-  async #ask(isJoin, pace) {
+  async #ask(isJoin, pace, transport) {
     const { url, timeoutMs } = this.#settings;
     const { performance } = this.#env;
     const asking = (this.#asking = new AbortController());
     const query = this.#feed.query(isJoin);
+    const holdMs = transport === "poll" ? 0 : this.#holdMs;
+    if (holdMs) query.parameters.set("wait", `${holdMs / 1000}`);
     const address = `${url}poll?${query.parameters}`;
     const request = `GET ${address}`;
     const startedAt = performance.now();
     this.#step++;
     this.#owed = false;
-    this.#trace("ask", { request });
-    const reply = await get(this.#env, address, timeoutMs, asking);
+    this.#isJoining = isJoin;
+    if (!isJoin) this.#kind = transport;
+    this.#showStatus();
+    this.#trace("ask", { transport, request });
+    const reply = await get(this.#env, address, timeoutMs + holdMs, asking);
     if (this.#asking !== asking) return;
     const answer = readAnswer(reply, query.cursor, request);
-    this.#trace("answer", { status: reply.status, ...describe(answer), ms: Math.round(performance.now() - startedAt) });
-    if (answer instanceof LandlineError) this.#failed(pace, answer, retryAfter(reply));
-    else this.#answered(pace, query, answer);
+    const ms = Math.round(performance.now() - startedAt);
+    this.#trace("answer", { transport, status: reply.status, ...describe(answer), ms });
+    if (answer instanceof LandlineError) this.#failed(pace, answer, retryAfter(reply), transport);
+    else this.#answered(pace, query, answer, transport, ms);
     // Who was told may have closed the line.
     if (this.#asking !== asking) return;
     this.#asking = undefined;
@@ -162,39 +241,99 @@ export class Poller {
    * @param {Pace} pace
    * @param {Query} query
    * @param {Answer} answer
+   * @param {Transport} transport
+   * @param {number} ms it took
    */
-  #answered(pace, query, answer) {
-    const { cursor, reset, advice } = answer;
+  #answered(pace, query, answer, transport, ms) {
+    const { cursor, advice } = answer;
+    const { ladder } = this.#climber;
+    const now = this.#env.performance.now();
+    const random = this.#env.Math.random();
     // "Ask again at once" by an answer that brought nothing would make a loop: wrong advice, or a cache in between.
-    const more = advice.interval === 0 && cursor !== query.cursor;
+    const isMoved = cursor !== query.cursor;
+    const more = advice.interval === 0 && isMoved;
+    if (pace === this.#main) {
+      // Nothing got through, so nothing was learned of the lines.
+      if (pace.failures) ladder.forget();
+      this.#isAnswered = true;
+    }
+    // A held poll has to be held or to bring something; a cache in between would do neither.
+    const isHeld = transport === "long-poll" && (isMoved || answer.data?.length || ms >= HELD * this.#holdMs);
+    if (isHeld) ladder.forgive("long-poll");
+    else if (transport === "long-poll") ladder.demote(transport, now, random);
     // Who joins later does not wait for who joined now.
-    pace.answered(more || query.isJoin, this.#env.performance.now(), this.#env.Math.random());
+    pace.answered(more || query.isJoin, now, random);
+    // A probe was opened where offsets may have meant something else.
+    if (answer.reset) this.#climber.restart();
+    this.#take(query, answer, transport);
+  }
+
+  /**
+   * @param {Query} query
+   * @param {Pushed} answer
+   * @param {Transport} transport
+   */
+  #pushed(query, answer, transport) {
+    if (answer.data?.length || answer.reset) {
+      this.#step++;
+      this.#trace("answer", { transport, status: 200, ...describe(answer), ms: 0 });
+    }
+    this.#take(query, answer, transport);
+  }
+
+  /**
+   * @param {Query} query
+   * @param {Pushed} answer
+   * @param {Transport} transport
+   */
+  #take(query, answer, transport) {
+    const { reset, advice, data } = answer;
+    const isPush = transport === "websocket" || transport === "sse";
     const events = this.#feed.take(query, answer);
-    if (advice.interval > 0) this.#adviceMs = advice.interval * 1000;
+    const { interval, hold, transports } = advice ?? {};
+    if (interval && interval > 0) this.#adviceMs = interval * 1000;
+    if (hold >= 0) this.#holdMs = hold * 1000;
     this.#showStatus();
     if (reset) this.#tell("reset", reset);
     events.forEach(this.#deliver);
-    this.#trace("act", { action: reset ? "reset" : events[0] ? "updated" : "no change" });
+    const isStep = !isPush || data?.length || reset;
+    if (isStep) this.#trace("act", { transport, action: reset ? "reset" : events[0] ? "updated" : "no change" });
+    if (Array.isArray(transports) && `${transports}` !== `${this.#offered}`) {
+      this.#offered = transports;
+      this.offer();
+    } else if (isPush && isStep) this.plan();
   }
 
   /**
    * @param {Pace} pace
    * @param {LandlineError} error
    * @param {number} retryAfterMs
+   * @param {Transport} transport
    */
-  #failed(pace, error, retryAfterMs) {
-    this.#notBefore = this.#env.performance.now() + retryAfterMs;
-    const isNew = pace.failed(error.message, this.#notBefore, this.#env.Math.random());
+  #failed(pace, error, retryAfterMs, transport) {
+    const now = this.#env.performance.now();
+    const random = this.#env.Math.random();
+    const isHeld = transport === "long-poll";
+    // One that was to be held is a rung of the ladder: it is a failure only if a short one fails too.
+    if (isHeld) this.#climber.ladder.demote(transport, now, random, retryAfterMs);
+    // "busy" refuses the holding; short polls still work.
+    if (!isHeld || error.code !== "busy") this.#notBefore = now + retryAfterMs;
+    const isNew = !isHeld && pace.failed(error.message, this.#notBefore, random);
+    if (isHeld) pace.hurry();
     this.#showStatus();
     if (isNew) this.#tell("error", error);
-    this.#trace("act", { action: "failed" });
+    this.#trace("act", { transport, action: "failed" });
+    if (isHeld) this.#trace("fall", { transport, why: error.code });
   }
 
   #showStatus() {
-    const status = this.#main.failures || this.#holds.has("offline") ? "offline" : "polling";
-    if (status === this.status) return;
+    const isOffline = this.#main.failures || this.#holds.has("offline");
+    const status = this.#climber.ladder.line ? "live" : isOffline ? "offline" : "polling";
+    const { transport } = this;
+    if (`${status} ${transport}` === this.#shown) return;
+    this.#shown = `${status} ${transport}`;
     this.status = status;
-    this.#tell("status", { status });
+    this.#tell("status", { status, transport });
   }
 
   /**

@@ -43,6 +43,19 @@ export class FakeBrowser {
   /** @type {Map<number, {at: number, callback: () => void}>} */
   #timers = new Map();
   #lastTimer = 0;
+  /** Every line that was opened. @type {FakeLine[]} */
+  lines = [];
+
+  get open() {
+    return this.lines.filter(({ closed }) => !closed);
+  }
+
+  /** The newest of a kind. @param {string} kind */
+  line(kind) {
+    const found = this.lines.findLast((line) => line.kind === kind);
+    if (!found) throw new Error(`no ${kind} was opened`);
+    return found;
+  }
 
   env = {
     fetch: (/** @type {string} */ url, /** @type {RequestInit} */ init) => this.#fetch(url, init),
@@ -55,6 +68,9 @@ export class FakeBrowser {
     Math: { random: () => this.luck },
     performance: { now: () => this.time },
     document: this.document,
+    location: { href: "http://app.test/page" },
+    WebSocket: makeLineClass("websocket", this.lines),
+    EventSource: makeLineClass("sse", this.lines),
     window: this.window,
     navigator: this.navigator,
   };
@@ -134,6 +150,81 @@ export class FakeBrowser {
   }
 }
 
+/** A socket or a stream, and the server at its other end. */
+class FakeLine {
+  closed = false;
+  proved = false;
+  /** @type {Map<string, (block: any) => void>} */
+  #listeners = new Map();
+  /** @type {((message: any) => void) | null} */
+  onmessage = null;
+  /** @type {((close: any) => void) | null} */
+  onclose = null;
+
+  /** @param {string} kind @param {string} url @param {string} [protocol] */
+  constructor(kind, url, protocol) {
+    this.kind = kind;
+    this.url = url;
+    this.protocol = protocol;
+    this.query = new URL(url).searchParams;
+    /** What was sent already. */
+    this.at = Number((this.query.get("cursor") ?? "").split("-")[1]);
+  }
+
+  /** @param {string} type @param {(block: any) => void} listener */
+  addEventListener(type, listener) {
+    this.#listeners.set(type, listener);
+  }
+
+  close() {
+    this.closed = true;
+  }
+
+  hello() {
+    this.proved = true;
+    this.tell({ data: null, cursor: this.query.get("cursor"), nonce: this.query.get("nonce") });
+  }
+
+  /** An answer, as a message or as a block. @param {any} body */
+  tell(body) {
+    if (this.kind === "websocket") this.onmessage?.({ data: JSON.stringify(body) });
+    else this.block("landline", body, body.cursor);
+  }
+
+  /** @param {any} event */
+  event(event) {
+    if (this.kind === "websocket") this.tell({ data: [event], cursor: `e-${event.offset}` });
+    else this.block(event.channel, event.data, `e-${event.offset}`);
+  }
+
+  /** @param {string} type @param {any} data @param {string} lastEventId */
+  block(type, data, lastEventId) {
+    this.fire(type, { data: JSON.stringify(data), lastEventId });
+  }
+
+  /** @param {string} type @param {any} fields */
+  fire(type, fields) {
+    this.#listeners.get(type)?.({ type, ...fields });
+  }
+
+  /** @param {number} code */
+  end(code) {
+    if (this.kind === "websocket") this.onclose?.({ code });
+    else this.fire("error", {});
+  }
+}
+
+/** @param {string} kind @param {FakeLine[]} lines */
+function makeLineClass(kind, lines) {
+  return class extends FakeLine {
+    /** @param {string} url @param {string} [protocol] */
+    constructor(url, protocol) {
+      super(kind, url, protocol);
+      lines.push(this);
+    }
+  };
+}
+
 /** @param {AbortSignal} signal */
 function aborted(signal) {
   return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
@@ -142,11 +233,11 @@ function aborted(signal) {
 /**
  * @param {any[] | null} data
  * @param {string} cursor
- * @param {{interval?: number, reset?: any}} [more]
+ * @param {{interval?: number, transports?: string[], reset?: any}} [more]
  * @returns {Reply}
  */
-export function answer(data, cursor, { interval = 2, ...more } = {}) {
-  return { body: { data, cursor, advice: { interval, hold: 20, transports: ["poll"] }, ...more } };
+export function answer(data, cursor, { interval = 2, transports = ["poll"], ...more } = {}) {
+  return { body: { data, cursor, advice: { interval, hold: 20, transports }, ...more } };
 }
 
 /**

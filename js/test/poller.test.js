@@ -372,7 +372,7 @@ test("poll while paused asks exactly once, also when more is waiting", async () 
   line.poll();
   await browser.advance(60000);
   assert.equal(browser.asked.length, 3);
-  assert.deepEqual(trace.at(-1), { step: 3, phase: "wait", waitMs: null, why: "paused" });
+  assert.deepEqual(trace.at(-1), { step: 3, phase: "wait", transport: "poll", waitMs: null, why: "paused" });
 });
 
 test("poll while a poll is under way asks once more after it, however often it was called", async () => {
@@ -465,7 +465,7 @@ test("offline stops, online asks at once", async () => {
   await browser.connect(true);
   assert.equal(browser.asked.length, 2);
   assert.equal(line.status, "polling");
-  assert.deepEqual(tells("status"), [{ status: "offline" }, { status: "polling" }]);
+  assert.deepEqual(tells("status"), [{ status: "offline", transport: "poll" }, { status: "polling", transport: "poll" }]);
 });
 
 test("poll asks while offline too: the browser may be wrong", async () => {
@@ -549,15 +549,16 @@ for (const [name, reply, found, act] of steps) {
     follow("orders");
     await browser.advance(0);
     line.close();
+    const transport = "poll";
     const [asked, answered, acted, waited] = /** @type {any[]} */ (trace);
-    assert.deepEqual(asked, { step: 1, phase: "ask", request: "GET /landline/poll?channel=orders&cursor=c0" });
+    assert.deepEqual(asked, { step: 1, phase: "ask", transport, request: "GET /landline/poll?channel=orders&cursor=c0" });
     const { response = reply.body, ...others } = found;
     if (response instanceof RegExp) assert.match(answered.response, response);
     else assert.deepEqual(answered.response, response);
-    assert.deepEqual({ ...answered, response: 0 }, { step: 1, phase: "answer", status: 200, ms: 12, response: 0, ...others });
-    assert.deepEqual(acted, { step: 1, phase: "act", ...act });
+    assert.deepEqual({ ...answered, response: 0 }, { step: 1, phase: "answer", transport, status: 200, ms: 12, response: 0, ...others });
+    assert.deepEqual(acted, { step: 1, phase: "act", transport, ...act });
     const retry = act.action === "failed";
-    assert.deepEqual(waited, { step: 1, phase: "wait", waitMs: retry ? 500 : 2100, why: retry ? "retry" : "interval" });
+    assert.deepEqual(waited, { step: 1, phase: "wait", transport, waitMs: retry ? 500 : 2100, why: retry ? "retry" : "interval" });
   });
 }
 

@@ -1,7 +1,7 @@
 // What landline.d.ts promises: checked by the compiler, never run.
 
 import { Landline, LandlineError } from "../../src/flask_landline/static/landline.js";
-import type { LandlineEvent, Status, TraceDetail } from "../../src/flask_landline/static/landline.js";
+import type { LandlineEvent, Status, TraceDetail, Transport } from "../../src/flask_landline/static/landline.js";
 import * as source from "../src/landline.js";
 
 type Equal<One, Other> = (<T>() => T extends One ? 1 : 2) extends <T>() => T extends Other ? 1 : 2 ? true : false;
@@ -27,6 +27,7 @@ line.on("orders", (anything) => anything.not.typed);
 
 line.addEventListener("status", function ({ detail }) {
   same<Equal<typeof detail.status, Status>>();
+  same<Equal<typeof detail.transport, Transport>>();
   same<Equal<typeof this, Landline>>();
 });
 line.addEventListener("reset", ({ detail }) => detail.channels.includes(detail.reason));
@@ -36,9 +37,16 @@ line.addEventListener("trace", ({ detail }) => {
   if (detail.phase === "ask") detail.request.startsWith("GET ");
   // @ts-expect-error: only the phase "ask" has a request
   else detail.request;
+  if (detail.phase === "fall") detail.why.startsWith("closed");
   if (detail.phase === "wait" && detail.waitMs !== null) detail.waitMs.toFixed();
 });
 line.intervalMs = line.intervalMs * 2;
+line.transports = ["sse", "poll"];
+same<Equal<typeof line.transport, Transport>>();
+// @ts-expect-error: no such rung
+line.transports = ["carrier-pigeon"];
+// @ts-expect-error: read-only
+line.transport = "poll";
 
 // @ts-expect-error: a status is no free text
 line.status === "connected";

@@ -28,20 +28,25 @@ line.on("notes", (data, { snapshot }) => {
 
 function showStatus() {
   const badge = get("status");
+  showTransports();
   if (badge.dataset.status === line.status) return;
   badge.dataset.status = line.status;
   badge.textContent = line.status;
 }
 
+let offered = [];
+
 line.addEventListener("status", showStatus);
 line.addEventListener("trace", ({ detail }) => {
   if (detail.phase !== "answer" || detail.status !== 200) return;
+  // What is pushed has no advice with it.
+  offered = detail.response.advice?.transports ?? offered;
   showStatus();
-  showTransports(detail.response.advice.transports ?? [], detail.transport ?? "poll");
 });
 
-function showTransports(offered, used) {
+function showTransports() {
   const list = get("transports");
+  const used = line.transport;
   const key = [...offered, used].join();
   if (list.dataset.shown === key) return;
   list.dataset.shown = key;
@@ -86,10 +91,17 @@ get("interval").addEventListener("input", ({ target }) => {
   if (!paused) happening.intervalMs = line.intervalMs;
 });
 
-// Browsers restore a slider on reload, and the line starts anew.
-get("interval").dispatchEvent(new Event("input"));
+const best = line.transports;
 
-// One's own note should show at once, and not only with the next poll; paused is paused.
+get("willing").addEventListener("change", ({ target }) => {
+  line.transports = target.value === "poll" ? ["poll"] : best;
+});
+
+// Browsers restore controls on reload, and the line starts anew.
+get("interval").dispatchEvent(new Event("input"));
+get("willing").dispatchEvent(new Event("change"));
+
+// One's own note should show at once, and not only with the next poll; paused is paused, and a line needs no asking.
 connectForm(() => {
-  if (!paused) line.poll();
+  if (!paused && line.status !== "live") line.poll();
 });

@@ -47,8 +47,12 @@ export class Flow {
     document.fonts?.ready.then(() => this.#layOut());
   }
 
-  /** Begin a round. What is left of the last one is skipped. */
-  begin() {
+  /**
+   * Begin a round. What is left of the last one is skipped.
+   *
+   * @param {string} said of how it begins
+   */
+  begin(said) {
     clearTimeout(this.#timer);
     this.#timer = 0;
     this.#queue = [];
@@ -57,7 +61,7 @@ export class Flow {
       this.#say(name, this.#idle.get(name));
     }
     for (const { group } of this.#edges.values()) group.removeAttribute("data-state");
-    this.#light("asks", this.#idle.get("asks"));
+    this.#light("asks", said);
   }
 
   /**

@@ -20,6 +20,8 @@ export class Happening {
   #flow = new Flow(get("flow"));
   #steps = get("steps");
   #row;
+  /** The number of the newest row. */
+  #step = 0;
   #answer;
   /** What the page's handlers did since the last answer. */
   #done = [];
@@ -45,16 +47,29 @@ export class Happening {
   ask({ step, request }) {
     const url = new URL(request.split(" ")[1], location.href);
     const cursor = url.searchParams.get("cursor");
+    const wait = url.searchParams.get("wait");
+    const held = wait ? ` wait=${wait}` : "";
+    this.#begin(step, `GET poll ${cursor ? `cursor=${cursor}` : "no cursor yet"}${held}`, request);
+    this.#flow.begin("GET /landline/poll");
+  }
+
+  #begin(step, asked, request) {
     this.#done = [];
-    this.#flow.begin();
+    this.#step = step;
     this.#row = this.#steps.insertRow(0);
     this.#row.setAttribute("role", "row");
     this.#write(String(step));
-    this.#write(`GET poll ${cursor ? `cursor=${cursor}` : "no cursor yet"}`, request, "code");
+    this.#write(asked, request, "code");
     while (this.#steps.rows.length > ROWS) this.#steps.deleteRow(-1);
   }
 
-  answer({ status, found, response, ms }) {
+  answer({ step, transport, status, found, response, ms }) {
+    // What is pushed nobody asked for.
+    const isPushed = step !== this.#step;
+    if (isPushed) {
+      this.#begin(step, `none: ${transport}`, `pushed by ${transport}`);
+      this.#flow.begin("nothing: it is told");
+    }
     const isAnswer = status === 200 || status === 304;
     const events = response?.data?.length ?? 0;
     this.#answer = { isAnswer, events, found };
@@ -65,7 +80,7 @@ export class Happening {
     this.#show("response", json(response));
     if (isAnswer) {
       get("fault").textContent = "";
-      this.#flow.go("checks", `took ${ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`);
+      this.#flow.go("checks", isPushed ? "as soon as published" : `took ${ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`);
       this.#flow.go("question", found);
       this.#flow.go(events ? "send" : "empty", said);
     } else {
@@ -85,10 +100,15 @@ export class Happening {
     if (isAnswer) this.#flow.go(events ? "update" : "leave", done || "nothing to do");
   }
 
-  wait({ waitMs, why }) {
+  wait({ transport, waitMs, why }) {
     const seconds = waitMs === null ? "" : (waitMs / 1000).toFixed(1);
-    this.#flow.go("waits", WHYS[why]?.(seconds) ?? why, { waitMs });
+    const said = why === "live" ? `on a line: ${transport}` : WHYS[why]?.(seconds);
+    this.#flow.go("waits", said ?? why, { waitMs });
   }
+
+  climb() {}
+
+  fall() {}
 
   #write(text, title = "", kind = "") {
     const cell = this.#row.insertCell();

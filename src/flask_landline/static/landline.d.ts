@@ -13,8 +13,8 @@ export interface LandlineEvent<Data = unknown> {
   channel: string;
   /** Position in the log; grows strictly, across all channels. */
   offset: number;
-  /** When the log took it, Unix seconds. */
-  at: number;
+  /** When the log took it, Unix seconds; absent in what an event stream (`"sse"`) brought. */
+  at?: number;
   data: Data;
   /** True if `data` stands for the channel's whole state rather than for one change. */
   snapshot?: boolean;
@@ -22,6 +22,9 @@ export interface LandlineEvent<Data = unknown> {
 
 /** `"live"`: pushed. `"polling"`: asked for. `"offline"`: nothing gets through at the moment. */
 export type Status = "live" | "polling" | "offline";
+
+/** A rung of the ladder, best first: the first two push, the third is a poll that the server holds. */
+export type Transport = "websocket" | "sse" | "long-poll" | "poll";
 
 export interface LandlineOptions {
   /** The prefix Landline is served under. Default: the folder this file was loaded from. */
@@ -37,8 +40,14 @@ export interface LandlineOptions {
   intervalMs?: number;
   /** How often to ask while the page is hidden, if that is less often. Default: 60000. */
   hiddenIntervalMs?: number;
-  /** How long one poll may take, body included. Default: 30000. */
+  /** After how long in a hidden page a line is closed. Default: 30000. */
+  hiddenAfterMs?: number;
+  /** How long one poll may take, body included; one that the server holds, so much longer. Default: 30000. */
   timeoutMs?: number;
+  /** How long a new line has to prove itself, while polling goes on. Default: 3000. */
+  proveMs?: number;
+  /** What the page is willing to use, of what the server offers: `["poll"]` keeps to short polls. Default: all. */
+  transports?: readonly Transport[];
   /** Stands in for the browser, for tests and for places that are none. Default: `globalThis`. */
   env?: Env;
 }
@@ -51,7 +60,15 @@ export interface Env {
   Math: Pick<Math, "random">;
   performance: Pick<Performance, "now">;
   /** Absent outside of pages, as are `window` and `navigator`. */
-  document?: { readonly visibilityState: string };
+  document?: { readonly visibilityState: string; readonly baseURI?: string };
+  location?: { readonly href: string };
+  /** Where absent, that rung is left out. */
+  WebSocket?: new (url: string, protocol: string) => {
+    onmessage: ((message: any) => void) | null;
+    onclose: ((close: any) => void) | null;
+    close(): void;
+  };
+  EventSource?: new (url: string) => { addEventListener(type: string, listener: (block: any) => void): void; close(): void };
   window?: EventTarget;
   navigator?: { readonly onLine: boolean };
 }
@@ -76,19 +93,22 @@ export interface Reset {
   reason: string;
 }
 
-/** Why the client waits. `"more"`: it does not, there is more to ask for. `"hidden"`: until the page is back. `"closed"`: for ever. */
-export type Why = "interval" | "more" | "retry" | "hidden" | "paused" | "offline" | "closed";
+/** Why the client waits. `"more"`: it does not, there is more to ask for. `"live"`: it is told without asking. `"hidden"`: until the page is back. `"closed"`: for ever. */
+export type Why = "interval" | "more" | "live" | "retry" | "hidden" | "paused" | "offline" | "closed";
 
 /**
  * One phase of one step of the loop. A step is one poll and goes `ask → answer → act → wait`; its number, from 1,
  * is in all four. `wait` is told again, with the same number, when the wait may have changed (the page was hidden, paused, …).
- * A step cut short by `close()`, by leaving the page or by going offline has no `answer` and no `act`.
+ * A step cut short by `close()`, by leaving the page, by going offline or by a line that takes over has no `answer` and no `act`.
+ * What is pushed is a step without `ask`, and its `answer` has status 200 and took 0 ms.
+ * `climb` and `fall` come in between: a line was opened, proved itself, or ended.
  */
 export type TraceDetail =
-  | { step: number; phase: "ask"; /** Method and address. */ request: string }
+  | { step: number; phase: "ask"; transport: Transport; /** Method and address. */ request: string }
   | {
       step: number;
       phase: "answer";
+      transport: Transport;
       /** The HTTP status; 0 if there was no answer. */
       status: number;
       /** What the server found, in plain words: `"2 new events"`, `"nothing new"`, `"reset: trimmed, 1 new event"`, `"failed: busy"`. */
@@ -101,13 +121,22 @@ export type TraceDetail =
   | {
       step: number;
       phase: "act";
+      transport: Transport;
       /** `"no change"` also if all events were seen already. */
       action: "updated" | "no change" | "reset" | "failed";
     }
-  | { step: number; phase: "wait"; /** null: until that is over. */ waitMs: number | null; why: Why };
+  | { step: number; phase: "wait"; transport: Transport; /** null: until that is over. */ waitMs: number | null; why: Why }
+  | { step: number; phase: "climb"; transport: Transport; /** Of a line that was opened, and that got through. */ why: string }
+  | {
+      step: number;
+      phase: "fall";
+      transport: Transport;
+      /** `"no hello"`, `"silence"`, `"goodbye"`, `"withdrawn"` by the server, `"dropped"` by the page, `"closed: 1006"`, … */
+      why: string;
+    };
 
 export interface LandlineEventMap {
-  status: CustomEvent<{ status: Status }>;
+  status: CustomEvent<{ status: Status; transport: Transport }>;
   reset: CustomEvent<Reset>;
   error: CustomEvent<LandlineError>;
   trace: CustomEvent<TraceDetail>;
@@ -122,9 +151,10 @@ type Listener<Type extends keyof LandlineEventMap> =
   | null;
 
 /**
- * A line to the server. It begins to ask by itself as soon as there is a channel, and never gives up.
+ * A line to the server. It begins to ask by itself as soon as there is a channel, climbs to the best
+ * transport that gets through, and never gives up.
  *
- * Events: `status` (it changed), `reset` (the server cannot prove that nothing was missed; what it still has follows),
+ * Events: `status` (it or the transport changed), `reset` (the server cannot prove that nothing was missed; what it still has follows),
  * `error` (once per distinct problem; on the console too, so that none goes unseen), `trace` (each phase of each step).
  */
 export class Landline extends EventTarget {
@@ -140,8 +170,14 @@ export class Landline extends EventTarget {
    */
   on<Data = any>(channel: string, handler: Handler<Data>): () => void;
 
-  /** `"polling"` until shown otherwise; `"offline"` when the last poll failed or the browser has no network. */
+  /** `"polling"` until shown otherwise; `"live"` while a line is up; `"offline"` when the last poll failed or the browser has no network. */
   readonly status: Status;
+
+  /** What brings the events now. */
+  readonly transport: Transport;
+
+  /** What the page is willing to use; may be changed at any time, by setting another list. */
+  transports: readonly Transport[];
 
   /** The position up to which everything was read; null while nothing was. Opaque: keep it, pass it on, never take it apart. */
   readonly cursor: string | null;
@@ -149,13 +185,13 @@ export class Landline extends EventTarget {
   /** The page's wish; may be changed at any time. 0: no wish. */
   intervalMs: number;
 
-  /** Ask no more until `resume()`. An answer under way is still delivered. */
+  /** Close the line and ask no more until `resume()`. The answer to a short poll under way is still delivered. */
   pause(): void;
 
   /** Go on, and ask at once. */
   resume(): void;
 
-  /** Ask now, without regard to any wait. While paused: exactly once. While a poll is under way: once more after it. */
+  /** Ask now with one short poll, without regard to any wait, also while a line is up. While paused: exactly once. While a poll is under way: once more after it. */
   poll(): void;
 
   /** Stop for good. No handler is called from here on. */

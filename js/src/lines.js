@@ -1,0 +1,72 @@
+// The lines: a WebSocket and an event stream with one shape. What comes is told as answers of polls that nobody had
+// to ask for, the end as a reason. Neither reconnects: that is decided in ladder.js, and goes on from our own cursor.
+
+/** @import {Env, Transport} from "../../src/flask_landline/static/landline.js" */
+
+/**
+ * An answer as a line brings it: a hello has a nonce, and a part of an answer no cursor.
+ *
+ * @typedef {Partial<import("./answer.js").Answer> & {nonce?: string}} Pushed
+ */
+
+/**
+ * @typedef {object} Listener
+ * @property {(answer: Pushed) => void} take
+ * @property {(why: string, how?: {calm?: boolean, busy?: boolean, pauseMs?: number}) => void} end
+ */
+
+/**
+ * @param {Env} env
+ * @param {Transport} rung "websocket" or "sse"
+ * @param {string} url the prefix
+ * @param {URLSearchParams} parameters
+ * @param {string[]} channels
+ * @param {Listener} listener
+ * @returns {() => void} closes it
+ */
+export function openLine(env, rung, url, parameters, channels, listener) {
+  const { WebSocket, EventSource, document, location } = env;
+  /** @param {string} path */
+  const address = (path) => new URL(`${url}${path}?${parameters}`, document?.baseURI ?? location?.href);
+  /** @param {string} text */
+  const read = (text) => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      listener.end("garbled");
+    }
+  };
+  if (rung === "websocket" && WebSocket) {
+    const to = address("ws");
+    to.protocol = to.protocol.replace("http", "ws");
+    const socket = new WebSocket(to.href, "landline.v1");
+    socket.onmessage = ({ data }) => {
+      const answer = read(data);
+      if (answer) listener.take(answer);
+    };
+    // WIRE §6: 1001 is going away, to be carried on elsewhere; 1013 too much now, so fall.
+    socket.onclose = ({ code }) => listener.end(`closed: ${code}`, { calm: code === 1001, busy: code === 1013 });
+    return () => socket.close();
+  }
+  if (!EventSource) throw new Error(`no ${rung} here`);
+  const source = new EventSource(address("events").href);
+  /** @type {{channel: string, offset: number} | undefined} what the next block is */
+  let snapshot;
+  /** @param {{type: string, data?: string, lastEventId?: string}} block */
+  const take = ({ type, data, lastEventId = "" }) => {
+    // A channel may be named "error" too, but then there is data.
+    if (data === undefined) return listener.end("closed");
+    const value = read(data);
+    if (type !== "landline") {
+      // The id is the cursor behind the event, and the only place where a stream carries its offset.
+      const offset = Number(lastEventId.slice(lastEventId.lastIndexOf("-") + 1));
+      if (snapshot) listener.take({ data: [{ ...snapshot, data: value, snapshot: true }] });
+      else listener.take({ data: [{ channel: type, offset, data: value }], cursor: lastEventId });
+      snapshot = undefined;
+    } else if (value?.goodbye) listener.end("goodbye", { calm: true, pauseMs: value.goodbye.retry * 1000 });
+    else if (value?.snapshot) snapshot = value.snapshot;
+    else if (value) listener.take(value);
+  };
+  for (const type of new Set([...channels, "landline", "error"])) source.addEventListener(type, take);
+  return () => source.close();
+}

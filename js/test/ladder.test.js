@@ -1,0 +1,388 @@
+// The ladder: which rung, and when. First the state machine alone, then lines of a fake browser in all orders.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Ladder } from "../src/ladder.js";
+import { answer, event, makeLine, problem } from "./fake.js";
+
+/** @import {LadderEvent} from "../src/ladder.js" */
+
+const ALL = /** @type {any[]} */ (["websocket", "sse", "long-poll", "poll"]);
+const timer = { type: "timer", mayOpen: true };
+const ws = "websocket";
+const up = [[0, { type: "offer", rungs: ALL }], [0, timer], [10, { type: "hello", rung: ws }]];
+/** @param {string} why @param {any} [how] */
+const ends = (why, how) => ({ type: "end", rung: ws, why, ...how });
+
+/** @type {[string, any[], string[], number | undefined][]} steps at their times, what the last one does, and when something is due */
+const table = [
+  ["the best rung is opened first", up.slice(0, 2), ["open websocket", "climb websocket opened"], 3000],
+  ["nothing is opened that is not offered", [[0, { type: "offer", rungs: ["poll"] }], [0, timer]], [], Infinity],
+  ["nothing is opened while the page may not", [up[0], [0, { type: "timer", mayOpen: false }]], [], undefined],
+  ["a hello proves a probe", up, ["climb websocket proved"], 30010],
+  ["a hello of another rung proves nothing", [...up.slice(0, 2), [10, { type: "hello", rung: "sse" }]], [], 3000],
+  ["no hello in time: the rung falls, and the next is opened", [...up.slice(0, 2), [3000, timer]],
+    ["close websocket", "fall websocket no hello", "open sse", "climb sse opened"], 6000],
+  ["an error before the hello: it falls", [...up.slice(0, 2), [5, ends("closed: 1006")]],
+    ["close websocket", "fall websocket closed: 1006"], -Infinity],
+  ["an established line that ends: poll, and the same again after a pause", [...up, [500, ends("closed: 1006")]],
+    ["close websocket", "fall websocket closed: 1006", "poll"], 1000],
+  ["and nothing below is tried before", [...up, [500, ends("closed: 1006")], [999, timer]], [], 1000],
+  ["1013: the next rung at once", [...up, [500, ends("closed: 1013", { busy: true })], [500, timer]],
+    ["open sse", "climb sse opened"], 3500],
+  ["a goodbye's pause is kept", [...up, [500, ends("goodbye", { calm: true, pauseMs: 4000 })]],
+    ["close websocket", "fall websocket goodbye", "poll"], 5000],
+  ["silence for two keepalives: poll", [...up, [30010, { type: "timer", mayOpen: false }]],
+    ["close websocket", "fall websocket silence", "poll"], undefined],
+  ["a sign of life puts the silence off", [...up, [20000, { type: "sign", rung: ws }], [30010, timer]], [], 50000],
+  ["a rung withdrawn is left", [...up, [20, { type: "offer", rungs: ["sse", "poll"] }]],
+    ["close websocket", "fall websocket withdrawn", "poll"], -Infinity],
+  ["three short lives: demoted", [...up, ...[1, 2, 3].flatMap((life) => [[life * 2000, ends("x")], [life * 2000 + 500, timer], [life * 2000 + 510, { type: "hello", rung: ws }]]).slice(0, 7), [6000, timer]],
+    ["open sse", "climb sse opened"], 9000],
+  ["a long life between: not", [...up, [2000, ends("x")], [2500, timer], [2510, { type: "hello", rung: ws }], [13000, { type: "sign", rung: ws }], [13001, ends("x")], [13600, timer],
+      [13610, { type: "hello", rung: ws }], [14000, ends("x")], [14000, timer]], [], 14500],
+  ["a better rung is tried beside a line that is not the best, and takes over", [...up.slice(0, 2), [3000, timer], [3010, { type: "hello", rung: "sse" }], [3500, timer], [3510, { type: "hello", rung: ws }]],
+    ["close sse", "climb websocket proved"], 33510],
+  ["all that is open is dropped", [...up, [20, { type: "drop" }]], ["close websocket", "fall websocket dropped"], -Infinity],
+];
+for (const [name, steps, expected, dueAt] of table) {
+  test(name, () => {
+    const ladder = new Ladder(3000);
+    /** @type {string[]} */
+    let did = [];
+    for (const [at, step] of steps) did = ladder.step(/** @type {LadderEvent} */ (step), at, 0.5).map((action) => action.join(" "));
+    assert.deepEqual(did, expected);
+    if (dueAt !== undefined) assert.equal(ladder.dueAt(true), dueAt);
+  });
+}
+
+test("pauses after falls grow to a minute, and are forgotten when the line has lasted", () => {
+  const ladder = new Ladder(3000);
+  ladder.step({ type: "offer", rungs: ["websocket"] }, 0, 1);
+  const pauses = [];
+  let now = 0;
+  for (let fall = 0; fall < 9; fall++) {
+    ladder.step({ type: "timer", mayOpen: true }, now, 1);
+    ladder.step({ type: "end", rung: "websocket", why: "" }, now, 1);
+    pauses.push(ladder.dueAt(true) - now);
+    now += pauses.at(-1) ?? 0;
+  }
+  assert.deepEqual(pauses, [1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000, 60000]);
+  ladder.step({ type: "timer", mayOpen: true }, now, 1);
+  ladder.step({ type: "hello", rung: "websocket" }, now, 1);
+  ladder.step({ type: "sign", rung: "websocket" }, now + 10000, 1);
+  ladder.step({ type: "end", rung: "websocket", why: "" }, now + 20000, 1);
+  assert.equal(ladder.dueAt(true), now + 21000);
+});
+
+// In a browser
+
+/** @param {any} [options] @param {any[]} [script] @param {any[]} [transports] */
+async function start(options, script, transports = ALL) {
+  const fake = makeLine({ cursor: "e-0", ...options }, script);
+  fake.browser.quiet = ({ url }) => answer(null, url.searchParams.get("cursor") ?? "e-0", { transports });
+  fake.follow("orders");
+  await fake.browser.advance(0);
+  return fake;
+}
+
+/** @param {ReturnType<typeof makeLine>} fake */
+const socket = ({ browser }) => browser.line("websocket");
+
+test("first a poll, then a line at its cursor; polls go on until its hello is here, and stop", async () => {
+  const fake = await start({}, [answer([event("orders", 1)], "e-1", { transports: ALL })]);
+  const { browser, line } = fake;
+  const { url, protocol } = socket(fake);
+  assert.match(url, /^ws:\/\/app\.test\/landline\/ws\?channel=orders&cursor=e-1&nonce=/);
+  assert.equal(protocol, "landline.v1");
+  await browser.advance(2500);
+  assert.equal(browser.asked.length, 2);
+  assert.deepEqual([line.status, line.transport], ["polling", "poll"]);
+  socket(fake).hello();
+  assert.deepEqual([line.status, line.transport], ["live", "websocket"]);
+  for (let time = 0; time < 10; time++) {
+    await browser.advance(15000);
+    socket(fake).tell({ data: null, cursor: "e-1", advice: { interval: 2, hold: 20, transports: ALL } });
+  }
+  assert.equal(browser.asked.length, 2);
+});
+
+test("another's nonce proves nothing", async () => {
+  const fake = await start();
+  socket(fake).tell({ data: null, cursor: "e-0", nonce: "old" });
+  assert.equal(fake.line.status, "polling");
+  assert.ok(socket(fake).closed);
+});
+
+test("a poll under way is given up when the line takes over", async () => {
+  const fake = await start({}, [answer(null, "e-0", { transports: ALL }), { hang: true }]);
+  await fake.browser.advance(2000);
+  socket(fake).hello();
+  await fake.browser.advance(0);
+  assert.ok(fake.browser.last.init.signal?.aborted);
+  assert.deepEqual(fake.trace.at(-1), { step: 2, phase: "wait", transport: "websocket", waitMs: null, why: "live" });
+});
+
+test("what is pushed is delivered once, and traced as a step without a question", async () => {
+  const fake = await start({}, [answer([event("orders", 1)], "e-1", { transports: ALL })]);
+  socket(fake).hello();
+  fake.trace.length = 0;
+  const frame = { data: [event("orders", 1), event("orders", 2)], cursor: "e-2" };
+  socket(fake).tell(frame);
+  assert.deepEqual(fake.got, [["orders", 1], ["orders", 2]]);
+  assert.equal(fake.line.cursor, "e-2");
+  assert.deepEqual(fake.trace, [
+    { step: 2, phase: "answer", transport: "websocket", status: 200, found: "2 new events", response: frame, ms: 0 },
+    { step: 2, phase: "act", transport: "websocket", action: "updated" },
+    { step: 2, phase: "wait", transport: "websocket", waitMs: null, why: "live" },
+  ]);
+});
+
+test("a stream's blocks make the same events: offset from the id, snapshots announced, a reset in parts", async () => {
+  const fake = await start({ transports: ["sse", "poll"] });
+  const stream = fake.browser.line("sse");
+  /** @type {any[]} */
+  const events = [];
+  fake.line.on("orders", (_, event) => events.push(event));
+  assert.match(stream.url, /^http:\/\/app\.test\/landline\/events\?channel=orders&cursor=e-0&nonce=/);
+  stream.hello();
+  stream.block("orders", 7, "e-17");
+  stream.block("landline", { reset: { channels: ["orders"], reason: "epoch" } }, "e-17");
+  stream.block("landline", { snapshot: { channel: "orders", offset: 3 } }, "e-17");
+  stream.block("orders", "all", "e-17");
+  assert.equal(fake.line.cursor, "e-17");
+  stream.block("orders", "inside", "f-3");
+  stream.block("landline", { cursor: "f-4" }, "f-4");
+  assert.deepEqual(events, [
+    { channel: "orders", offset: 17, data: 7 },
+    { channel: "orders", offset: 3, data: "all", snapshot: true },
+  ]);
+  assert.equal(fake.line.cursor, "f-4");
+  assert.deepEqual(fake.tells("reset"), [{ channels: ["orders"], reason: "epoch" }]);
+  stream.block("landline", { goodbye: { retry: 2 } }, "f-4");
+  await fake.browser.advance(0);
+  assert.equal(fake.browser.last.query, "channel=orders&cursor=f-4");
+  assert.ok(stream.closed);
+  assert.equal(fake.browser.lines.length, 1);
+  await fake.browser.advance(2000);
+  assert.equal(fake.browser.lines.length, 2);
+});
+
+test("an error of a stream ends it; a channel named error does not", async () => {
+  const fake = await start({ transports: ["sse", "poll"], channels: ["error"] });
+  const stream = fake.browser.line("sse");
+  stream.hello();
+  stream.block("error", "data", "e-1");
+  assert.ok(!stream.closed);
+  stream.fire("error", {});
+  assert.ok(stream.closed);
+});
+
+test("what cannot be read ends a line", async () => {
+  const fake = await start();
+  socket(fake).hello();
+  socket(fake).onmessage?.({ data: "<html>" });
+  assert.ok(socket(fake).closed);
+  assert.equal(fake.line.status, "polling");
+});
+
+test("silence: poll at once with the same cursor", async () => {
+  const fake = await start();
+  socket(fake).hello();
+  await fake.browser.advance(30000);
+  assert.equal(fake.browser.last.query, "channel=orders&cursor=e-0");
+  assert.equal(fake.browser.last.at, 31000);
+});
+
+test("with lines refused, polls are held; a held one that fails is no failure of the page", async () => {
+  const fake = await start({ transports: ["long-poll", "poll"] });
+  await fake.browser.advance(100);
+  assert.equal(fake.browser.last.query, "channel=orders&cursor=e-0&wait=20");
+  assert.equal(fake.line.transport, "long-poll");
+  fake.browser.luck = 0.9;
+  fake.browser.script = [problem(503, "busy", {}, { "Retry-After": "3" })];
+  await fake.browser.advance(2200);
+  assert.ok(fake.browser.asked.length > 2);
+  assert.deepEqual(fake.tells("error"), []);
+  assert.equal(fake.line.status, "polling");
+});
+
+test("a held poll is given more time than a short one, and nobody who comes waits for its end", async () => {
+  const fake = await start({ transports: ["long-poll", "poll"] }, [answer(null, "e-0", { transports: ALL }), { hang: true }]);
+  await fake.browser.advance(45000);
+  assert.ok(!fake.browser.last.init.signal?.aborted);
+  fake.follow("room");
+  await fake.browser.advance(0);
+  assert.equal(fake.browser.asked[2]?.query, "channel=room");
+});
+
+test("another channel: joined by a poll, then a line for both from where the others were", async () => {
+  const fake = await start();
+  const before = socket(fake);
+  before.hello();
+  fake.follow("room");
+  fake.browser.script = [() => {
+    // Between the server's answer and its arrival, the line goes on.
+    before.tell({ data: [event("orders", 5)], cursor: "e-5" });
+    return answer([event("room", 2, { snapshot: true })], "e-3", { transports: ALL });
+  }];
+  await fake.browser.advance(0);
+  assert.ok(before.closed);
+  const after = socket(fake);
+  assert.notEqual(after, before);
+  assert.match(after.url, /channel=orders&channel=room&cursor=e-0/);
+  after.hello();
+  after.tell({ data: [event("room", 2), event("room", 4), event("orders", 5)], cursor: "e-5" });
+  assert.deepEqual(fake.got, [["orders", 5], ["room", 2], ["room", 4]]);
+});
+
+/** @type {[string, (fake: any) => any][]} */
+const leavings = [
+  ["pause", ({ line }) => line.pause()],
+  ["close", ({ line }) => line.close()],
+  ["pagehide", ({ browser }) => browser.fire("pagehide")],
+  ["offline", ({ browser }) => browser.connect(false)],
+  ["being hidden for long", async ({ browser }) => (await browser.show("hidden"), await browser.advance(30000))],
+  ["poll only", ({ line }) => (line.transports = ["poll"])],
+  ["the last channel's end", ({ off }) => off()],
+];
+for (const [name, leave] of leavings) {
+  test(`${name} closes the line, and whatever it still says is not heard`, async () => {
+    const fake = makeLine({ cursor: "e-0" });
+    fake.browser.quiet = answer(null, "e-0", { transports: ALL });
+    const off = fake.follow("orders");
+    await fake.browser.advance(0);
+    const left = socket(fake);
+    left.hello();
+    await leave({ ...fake, off });
+    await fake.browser.advance(0);
+    assert.ok(left.closed);
+    left.tell({ data: [event("orders", 1)], cursor: "e-1" });
+    assert.deepEqual(fake.got, []);
+    assert.notEqual(fake.line.status, "live");
+  });
+}
+
+test("hidden for a moment, the line stays; shown after long, poll and climb", async () => {
+  const fake = await start();
+  socket(fake).hello();
+  await fake.browser.show("hidden");
+  await fake.browser.advance(20000);
+  await fake.browser.show("visible");
+  assert.equal(fake.line.status, "live");
+  assert.equal(fake.browser.asked.length, 1);
+  await fake.browser.show("hidden");
+  await fake.browser.advance(31000);
+  await fake.browser.show("visible");
+  assert.equal(fake.browser.last.at, fake.browser.time);
+  socket(fake).hello();
+  assert.equal(fake.line.status, "live");
+});
+
+test("paused, poll() is one short poll; resumed, poll and climb", async () => {
+  const fake = await start();
+  socket(fake).hello();
+  fake.line.pause();
+  fake.line.poll();
+  await fake.browser.advance(60000);
+  assert.equal(fake.browser.asked.length, 2);
+  assert.equal(fake.browser.lines.length, 1);
+  fake.line.resume();
+  await fake.browser.advance(0);
+  assert.equal(fake.browser.asked.length, 3);
+  assert.equal(fake.browser.lines.length, 2);
+});
+
+test("after a sleep the line is not trusted: poll at once", async () => {
+  const fake = await start();
+  socket(fake).hello();
+  await fake.browser.sleep(3600000);
+  assert.equal(fake.browser.asked.length, 2);
+  assert.deepEqual(fake.trace.filter(({ phase }) => phase === "fall").map((detail) => /** @type {any} */ (detail).why), ["asleep"]);
+});
+
+test("while polls fail nothing is opened; with the first answer, what was learned is forgotten", async () => {
+  const fake = await start();
+  const quiet = fake.browser.quiet;
+  socket(fake).hello();
+  fake.browser.quiet = { error: new Error("gone") };
+  fake.browser.luck = 0.9;
+  socket(fake).end(1006);
+  await fake.browser.advance(100000);
+  assert.equal(fake.line.status, "offline");
+  assert.equal(fake.browser.lines.length, 1);
+  fake.browser.quiet = quiet;
+  await fake.browser.advance(60000);
+  assert.ok(fake.browser.lines.length > 1);
+});
+
+// All orders
+
+/** A log, and all that can happen to its reader. @param {number[]} orders what happens, by number */
+async function play(orders) {
+  const fake = makeLine({ cursor: "e-0" });
+  const { browser, got, line } = fake;
+  let head = 0;
+  const since = (/** @type {string} */ cursor, upTo = head) => {
+    const from = Number(cursor.slice(2));
+    return upTo > from ? Array.from({ length: upTo - from }, (_, index) => event("orders", from + index + 1)) : null;
+  };
+  browser.quiet = ({ url }) => answer(since(url.searchParams.get("cursor") ?? ""), `e-${head}`, { transports: ALL });
+  const flush = () => {
+    for (const open of browser.open) {
+      if (!open.proved) continue;
+      for (const one of since(`e-${open.at}`) ?? []) open.event(one);
+      open.at = head;
+    }
+  };
+  const moves = [
+    () => void head++,
+    () => (head++, flush()),
+    () => {
+      const [open] = browser.open.filter(({ proved }) => !proved);
+      open?.hello();
+    },
+    () => browser.open[0]?.end(1006),
+    () => browser.open.at(-1)?.end(1001),
+    () => browser.advance(3100),
+    () => browser.advance(31000),
+    () => {
+      browser.script = [{ error: new Error("gone") }];
+    },
+    () => browser.open[0]?.tell({ data: null, cursor: `e-${browser.open[0].at}`, advice: { interval: 2, hold: 20, transports: ["sse", "poll"] } }),
+  ];
+  fake.follow("orders");
+  await browser.advance(0);
+  for (const order of orders) {
+    const statusBefore = line.status;
+    const asked = browser.asked.length;
+    await moves[order % moves.length]?.();
+    if (statusBefore === "live" && line.status === "live" && browser.open.length === 1 && order % moves.length < 3) {
+      assert.equal(browser.asked.length, asked, "a poll beside a line that delivers");
+    }
+    assert.ok(browser.open.length <= 2, "more than a line and a probe");
+    assert.ok(browser.mostAtOnce <= 1, "two polls at once");
+    assert.deepEqual(got.map(([, offset]) => offset), got.map((_, index) => index + 1), "a gap, a repeat or another order");
+  }
+  // The way is free again: everything comes, and the best line is up.
+  for (let tries = 0; tries < 200 && line.transport !== "websocket"; tries++) {
+    await browser.advance(1000);
+    for (const open of browser.open) if (!open.proved) open.hello();
+    flush();
+  }
+  flush();
+  assert.equal(line.transport, "websocket");
+  assert.equal(got.length, head);
+  line.close();
+  assert.equal(browser.timers, 0);
+}
+
+test("no gap, no repeat, in order, never two readers, always up again: all orders of four", async () => {
+  for (let order = 0; order < 9 ** 4; order++) await play([order, order / 9, order / 81, order / 729].map(Math.floor));
+});
+
+test("and long orders, drawn", async () => {
+  let seed = 20261122;
+  const draw = () => (seed = (seed * 48271) % 2147483647);
+  for (let time = 0; time < 300; time++) await play(Array.from({ length: 30 }, draw));
+});
