@@ -1,12 +1,13 @@
 """Taking a connection from the WSGI server, so that holding it costs no thread.
 
-One table: which server puts its socket where, and which exception makes it leave the request without a word. The
-server is left with a dead socket under its own file descriptor, on which its shutdown, draining and closing, and
-what it counts of them, go on as ever; the connection lives on under another descriptor.
+The server is left with a dead socket under its own file descriptor, on which its shutdown, draining and closing, and
+what it counts of them, go on as ever; the connection lives on under another descriptor. The server is then answered
+as always, and finds that nobody is there to send it to: EPIPE, which every server takes for a client that went away,
+and keeps quiet about. An exception would do too (gunicorn: `StopIteration`, Werkzeug: `ConnectionError`), but it
+would pass through what is wrapped around an app: a debugger shows it, an error tracker reports it, and a generator
+turns it into another.
 
-gunicorn, sync and gthread (21 to 27): `StopIteration` is its own word for "close quietly". The newest half-close
-the socket after the request and count on its being open; hence the dead one.
-Werkzeug (`flask run`): a `ConnectionError` is a client that went away.
+gunicorn, sync and gthread (21 to 27): the newest half-close the socket after the request and count on its being open.
 """
 
 from __future__ import annotations
@@ -15,37 +16,29 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from .. import forks
 
-
-class Server(NamedTuple):
-    """A server whose sockets can be taken."""
-
-    key: str
-    """Where in the WSGI environment its socket is."""
-    leave: type[Exception]
-    """What to raise so that it leaves the request quietly."""
+_KEYS = ("gunicorn.socket", "werkzeug.socket")
+"""Where in the WSGI environment the servers put their sockets."""
 
 
-_SERVERS = (Server("gunicorn.socket", StopIteration), Server("werkzeug.socket", ConnectionAbortedError))
-
-
-def find(environ: Mapping[str, Any]) -> Server | None:
-    """Return the server of a request, if its socket can be taken.
+def find(environ: Mapping[str, Any]) -> socket.socket | None:
+    """Return the server's socket of a request, if it can be taken.
 
     Not that of TLS (the encryption is in the object), of gevent (its loop owns it) or of HTTP/2 (other requests
     are on it): all of these are other types than a plain socket, or say so.
     """
     if sys.platform == "win32":  # a socket is no file descriptor there, and cannot be exchanged under one
         return None
-    for server in _SERVERS:
-        taken = environ.get(server.key)
-        if taken is not None:
-            plain = type(taken).__module__ == "socket" and environ.get("HTTP_VERSION") != "2"
-            return server if plain and environ.get("SERVER_PROTOCOL", "HTTP/1.1")[:6] == "HTTP/1" else None
+    for key in _KEYS:
+        found = environ.get(key)
+        if found is not None:
+            plain = type(found).__module__ == "socket" and environ.get("HTTP_VERSION") != "2"
+            return found if plain and environ.get("SERVER_PROTOCOL", "HTTP/1.1")[:6] == "HTTP/1" else None
     return None
 
 
@@ -63,13 +56,13 @@ def is_ending() -> bool:
     return type(worker).__module__.startswith("gunicorn.") and getattr(worker, "alive", True) is False
 
 
-def take(server: Server, environ: Mapping[str, Any]) -> socket.socket:
-    """Take a request's connection; the caller must raise `server.leave` next.
+def take(server_socket: socket.socket) -> socket.socket:
+    """Take a request's connection; whatever the server is answered then, nobody gets.
 
     Raises:
         OSError: there are no file descriptors left; the server still has its socket.
     """
-    theirs = environ[server.key].fileno()
+    theirs = server_socket.fileno()
     ours = socket.socket(fileno=os.dup(theirs))
     try:
         os.dup2(_dead.fileno(), theirs, inheritable=False)
@@ -84,20 +77,20 @@ class _Dead:
     """One socket whose other end is closed: reading finds its end, writing fails. Made at first use."""
 
     def __init__(self) -> None:
-        self._socket: socket.socket | None = None
+        self.after_fork()
         forks.register(self)
 
     def after_fork(self) -> None:
         """Make another: flags set on a shared one would reach the parent's."""
-        self._socket = None
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
 
     def fileno(self) -> int:
-        # Two threads may both make one; the first is then closed with its last reference.
-        if self._socket is None:
-            mine, other = socket.socketpair()
-            other.close()
-            self._socket = mine
-        return self._socket.fileno()
+        with self._lock:
+            if self._socket is None:
+                self._socket, other = socket.socketpair()
+                other.close()
+            return self._socket.fileno()
 
 
 _dead = _Dead()

@@ -6,6 +6,7 @@ side loop; where that cannot be, it waits in its greenlet, or in one of a few th
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from string import punctuation
@@ -58,15 +59,15 @@ class WireMiddleware:
         if path not in self._wire.paths:
             self._note_position(environ)
             return self._wsgi_app(environ, start_response)
-        server = detach.find(environ)
-        transports = self._transports(environ, server)
+        server_socket = detach.find(environ)
+        transports = self._transports(environ, server_socket)
         if path == self._wire.poll_path and environ["REQUEST_METHOD"] == "GET" and "HTTP_IF_NONE_MATCH" not in environ:
             idle = self._wire.idle(environ.get("QUERY_STRING", ""), transports)
             if idle is not None:
                 return send(idle, environ, start_response)
         outcome = self._wire.handle(_request(environ), transports)
         if isinstance(outcome, Hold):
-            return self._hold(outcome, server, environ, start_response)
+            return self._hold(outcome, server_socket, environ, start_response)
         return send(outcome, environ, start_response)
 
     def _note_position(self, environ: WSGIEnvironment) -> None:
@@ -79,9 +80,9 @@ class WireMiddleware:
             with suppress(LogError):  # the page may not need it; if it does, it will ask again and be told
                 environ[POSITION] = self._state.hub.position()
 
-    def _transports(self, environ: WSGIEnvironment, server: detach.Server | None) -> tuple[str, ...]:
+    def _transports(self, environ: WSGIEnvironment, server_socket: socket.socket | None) -> tuple[str, ...]:
         """Return what can be offered to this client now."""
-        if server is not None:
+        if server_socket is not None:
             if self.sideloop.full:
                 return POLL_ONLY
             # nginx speaks HTTP/1.0 to its upstream by default, and that version has no Upgrade (RFC 9110 §7.8).
@@ -92,9 +93,9 @@ class WireMiddleware:
         return LONG_POLL if environ.get("wsgi.multithread") and self._threads.free else POLL_ONLY
 
     def _hold(
-        self, hold: Hold, server: detach.Server | None, environ: WSGIEnvironment, start_response: StartResponse
+        self, hold: Hold, server_socket: socket.socket | None, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        if server is None:
+        if server_socket is None:
             places = self._greenlets if detach.is_greenlet(environ) else self._threads
             return places.hold(hold, environ, start_response)
         try:
@@ -102,12 +103,14 @@ class WireMiddleware:
         except Refusal as refusal:
             return send(problem(refusal), environ, start_response)
         try:
-            sock = detach.take(server, environ)
+            sock = detach.take(server_socket)
         except BaseException:
             self.sideloop.dismiss()
             raise
         self.sideloop.hold(sock, hold)
-        raise server.leave("the connection is held by Landline")
+        # For the server's log, and for whatever is wrapped around the app: nobody is there to get it.
+        start_response("101 Switching Protocols" if hold.transport.name == "websocket" else "200 OK", [])
+        return ()
 
 
 def _request(environ: WSGIEnvironment) -> Request:
