@@ -11,6 +11,8 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from flask import Flask, current_app, request
 from flask_landline import Landline, wire
@@ -18,6 +20,9 @@ from flask_landline.protocol import sse
 from flask_landline.protocol.websocket import Incoming
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, State
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 live = Landline()
 news = live.channel("news", keep=100_000)
@@ -68,6 +73,20 @@ def create_app() -> Flask:
     app.add_url_rule("/publish/<path:channel>", view_func=publish, methods=["POST"])
     app.add_url_rule("/fork", view_func=fork, methods=["POST"])
     return app
+
+
+def create_tracked_app() -> "WSGIApplication":
+    """Wrap the app as error trackers do, and as a generator, as some middlewares are."""
+    app = create_app()
+
+    def tracked(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator[bytes]:
+        try:
+            yield from app(environ, start_response)
+        except Exception:
+            logging.getLogger("tracker").exception("tracked")
+            raise
+
+    return tracked
 
 
 def plain() -> str:
