@@ -41,6 +41,8 @@ RETRY_PAUSE = 1.0
 """Seconds between two tries to read a log that cannot be read; held lines wait meanwhile."""
 RETURN_RATE = 500
 """Lines a second that are asked to come back when this process ends: a new one opens some thousands a second."""
+RETURN_WITHIN = 2.0
+"""Seconds over which few lines are asked to come back: long enough for a server that restarts."""
 LEAVE_WITHIN = 2.0
 """Seconds in which a process that ends says goodbye to its lines; slow readers are then cut."""
 
@@ -172,7 +174,7 @@ class SideLoop:
         self._lines.add(line)
         line.write(hold.head + hold.first)
         if self._leaving:
-            self._say_goodbye(line, 0.0)
+            self._say_goodbye(line, RETURN_WITHIN)
             return
         self._wheel.add(line, self._due(line))
         if hold.more or not self._join(hold, [line], hold.cursor):
@@ -379,18 +381,18 @@ class SideLoop:
         """Say goodbye to everybody, spread over as long as those who follow need to take them in."""
         for guest in self.guests:
             guest.leave()
-        spread = max(2.0, len(self._lines) / RETURN_RATE)
+        spread = max(RETURN_WITHIN, len(self._lines) / RETURN_RATE)
         for line in list(self._lines):
-            self._say_goodbye(line, random.uniform(0.1, spread))
+            self._say_goodbye(line, spread)
         assert self._loop is not None
         self._loop.call_later(LEAVE_WITHIN, self._stop)
         self.spawn(self._stop_when_empty())
 
-    def _say_goodbye(self, line: Line, retry: float) -> None:
+    def _say_goodbye(self, line: Line, spread: float) -> None:
         if line.due is not None:
             self._answer(line)
         else:
-            line.finish(line.transport.goodbye(retry))
+            line.finish(line.transport.goodbye(random.uniform(0.1, spread)))
 
     async def _stop_when_empty(self) -> None:
         while self._lines:
