@@ -32,3 +32,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT="$PWD/constraints.txt"
 .venv/bin/python -m pip install --quiet --editable ".${extras:+[$extras]}" || fail \
     "pip could not install Landline; its words are above." \
     "Is a package index reachable? Is this Python so new that a version in constraints.txt has no build for it?"
+
+# Landline takes sockets from gunicorn by what its versions have in common, so the tests run some that are still about.
+if [ "$extras" = dev ]; then
+    for version in 21.2.0 23.0.0; do
+        older=.venv/older/gunicorn-$version
+        [ -d "$older" ] || PIP_CONSTRAINT='' .venv/bin/python -m pip install --quiet --no-deps --target "$older" \
+            "gunicorn==$version" || fail "pip could not install gunicorn $version for the tests; its words are above."
+    done
+fi

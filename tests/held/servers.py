@@ -91,9 +91,8 @@ def descriptors(pid: int) -> int:
 
 def gunicorn(*arguments: str, workers: int = 1, app: str = APP) -> Callable[[int], list[str]]:
     def command(port: int) -> list[str]:
-        # --no-control-socket: newer versions open one in the working folder.
         base = [sys.executable, "-m", "gunicorn", app, "--bind", f"127.0.0.1:{port}", "--workers", str(workers)]
-        return [*base, "--no-control-socket", *arguments]
+        return [*base, "--config", str(Path(__file__).with_name("gunicorn.conf.py")), *arguments]
 
     return command
 
@@ -107,6 +106,10 @@ def waitress(port: int) -> list[str]:
 
 
 GTHREAD = gunicorn("--worker-class", "gthread", "--threads", "4")
+
+OLDER = {f"gunicorn-{version}": ROOT / f".venv/older/gunicorn-{version}" for version in ("21.2.0", "23.0.0")}
+"""Versions of gunicorn that are still about, each in a folder to be put on the path (tools/venv.sh)."""
+WITHOUT_UVLOOP = Path(__file__).with_name("without_uvloop")
 
 COMMANDS: dict[str, Callable[[int], list[str]]] = {
     "sync": gunicorn("--worker-class", "sync"),

@@ -13,7 +13,19 @@ from pathlib import Path
 import pytest
 
 from tests.held.readers import READERS, Polls, Reader
-from tests.held.servers import COMMANDS, DIRECT, UPGRADE, Server, ask, haproxy, nginx, serve, sockets
+from tests.held.servers import (
+    COMMANDS,
+    DIRECT,
+    OLDER,
+    UPGRADE,
+    WITHOUT_UVLOOP,
+    Server,
+    ask,
+    haproxy,
+    nginx,
+    serve,
+    sockets,
+)
 from tests.processes import free_port, until
 
 KEEPALIVE = 0.3
@@ -23,6 +35,8 @@ WITHOUT_SOCKET = ("sse", "long-poll", "poll")
 OFFERS = {
     "sync": DIRECT,
     "gthread": DIRECT,
+    "asyncio": DIRECT,  # gthread again, without uvloop
+    **dict.fromkeys(OLDER, DIRECT),
     "preload": DIRECT,
     "gevent": WITHOUT_SOCKET,  # a greenlet waits in place; what it may send is a response
     "werkzeug": DIRECT,
@@ -69,7 +83,10 @@ def _start(name: str, folder: Path, stack: ExitStack, require: Callable[[str], s
         server = Server(server.process, f"http://127.0.0.1:{port}", server.inner, server.env)
         until(lambda: _answers(server.base), 10, "the listener")
         return server
-    server = stack.enter_context(serve(COMMANDS.get(name, COMMANDS["gthread"]), folder, CONFIG))
+    first_on_path = {"asyncio": WITHOUT_UVLOOP, **OLDER}.get(name)
+    assert first_on_path is None or first_on_path.is_dir(), f"{first_on_path} is missing; `make test` makes it"
+    env = {"PYTHONPATH": str(first_on_path)} if first_on_path else {}
+    server = stack.enter_context(serve(COMMANDS.get(name, COMMANDS["gthread"]), folder, CONFIG, **env))
     if name.startswith("nginx"):
         more = UPGRADE if name == "nginx-upgrade" else ""
         return stack.enter_context(nginx(require("nginx"), server, folder / "nginx", more))
