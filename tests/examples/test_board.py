@@ -53,17 +53,22 @@ class Tabs:
         self._context = context
         self.complaints: list[str] = []
 
-    def open(self, url: str, *, clock: bool = False) -> Page:
+    def open(self, url: str, *, clock: bool = False, polls: bool = False, sockets: bool = True) -> Page:
+        """Open a window, and have it on a line, or asking by polls only."""
         page = self._context.new_page()
         if clock:
             page.clock.install()
         page.on("pageerror", lambda error: self.complaints.append(error.stack or error.message))
         page.on("console", lambda words: self.complaints.append(words.text) if words.type == "error" else None)
         page.set_default_timeout(PATIENCE)
+        if not sockets:
+            page.route_web_socket("**", lambda socket: socket.close())
         page.goto(url)
         # The snapshots have come.
         expect(rows(page).first).to_be_attached(timeout=PATIENCE)
-        expect(page.locator("#status")).to_have_text("polling", timeout=PATIENCE)
+        if polls:
+            page.select_option("#willing", "poll")
+        expect(page.locator("#status")).to_have_text("polling" if polls else "live", timeout=PATIENCE)
         return page
 
 
@@ -94,6 +99,10 @@ def stop_asking(page: Page) -> int:
     page.click("#pause")
     expect(page.locator("[data-node=waits] span")).to_have_text("until you go on", timeout=PATIENCE)
     return int(rows(page).first.locator("td").first.inner_text())
+
+
+def transport(page: Page):
+    return page.locator("#transports [aria-current]")
 
 
 @pytest.mark.browser
@@ -186,7 +195,7 @@ class TestVitals:
 @pytest.mark.browser
 class TestWhatIsHappening:
     def test_each_row_tells_one_round(self, board: Process, tabs: Tabs) -> None:
-        page = tabs.open(board.url)
+        page = tabs.open(board.url, polls=True)
         # Vitals come with every second poll or so: there is one round of each kind soon.
         for action in ("updated", "no change"):
             expect(page.locator(f"#steps tr[data-action='{action}']").nth(1)).to_be_attached(timeout=PATIENCE)
@@ -194,14 +203,47 @@ class TestWhatIsHappening:
         cells = [row.locator("td").all_inner_texts() for row in rows(page).all()]
         assert [int(step) for step, *_ in cells] == list(range(len(cells), 0, -1))
         assert cells[-1][1:] == ["GET poll no cursor yet", "2 new events", '{"data": [2]}', "updated"]
-        for _, request, found, response, action in cells[:-1]:
-            assert re.fullmatch(r"GET poll cursor=[0-9a-z]{8}-\d+", request)
+        # Before polls were asked for, a line may have brought some.
+        requests = [request for _, request, *_ in cells[:-1]]
+        polls = [request for request in requests if re.fullmatch(r"GET poll cursor=[0-9a-z]{8}-\d+", request)]
+        assert len(polls) >= 3
+        assert requests == polls + ["none: websocket"] * (len(requests) - len(polls))
+        for _, _, found, response, action in cells[:-1]:
             if action == "updated":
                 events = re.fullmatch(r"(\d+) new events?", found)
                 assert events is not None
                 assert response == f'{{"data": [{events[1]}]}}'
             else:
                 assert (found, response, action) == ("nothing new", '{"data": null}', "no change")
+
+    def test_note_is_pushed_and_the_panel_waits_on_the_line(self, board: Process, tabs: Tabs) -> None:
+        page = tabs.open(board.url)
+        expect(transport(page)).to_have_text("websocket")
+        polls: list[str] = []
+        page.on("request", lambda request: polls.append(request.url) if "/landline/poll" in request.url else None)
+        for note in ("one", "two"):
+            post(board, note)
+            expect(page.locator("#notes p").first).to_have_text(note, timeout=PATIENCE)
+        expect(page.locator("[data-node=waits] span")).to_have_text("on a line: websocket", timeout=PATIENCE)
+        newest = rows(page).first.locator("td").all_inner_texts()
+        assert newest[1:] == ["none: websocket", "1 new event", '{"data": [1]}', "updated"]
+        assert polls == []
+
+    def test_without_sockets_the_page_is_told_by_a_stream(self, board: Process, tabs: Tabs) -> None:
+        page = tabs.open(board.url, sockets=False)
+        expect(transport(page)).to_have_text("sse", timeout=PATIENCE)
+        expect(page.locator("#status")).to_have_text("live")
+        write(page, "streamed")
+        expect(page.locator("#notes p")).to_have_text(["streamed"], timeout=PATIENCE)
+
+    def test_poll_only_and_back(self, board: Process, tabs: Tabs) -> None:
+        page = tabs.open(board.url, polls=True)
+        expect(transport(page)).to_have_text("poll")
+        post(board, "polled")
+        expect(page.locator("#notes p")).to_have_text(["polled"], timeout=PATIENCE)
+        page.select_option("#willing", "best")
+        expect(page.locator("#status")).to_have_text("live", timeout=PATIENCE)
+        expect(transport(page)).to_have_text("websocket")
 
     def test_flow_and_variables_show_the_way_that_was_taken(self, board: Process, tabs: Tabs) -> None:
         page = tabs.open(board.url)
@@ -227,8 +269,8 @@ class TestWhatIsHappening:
         page.clock.run_for(30_000)
         assert polls == []
         page.click("#step")
+        expect(rows(page).first.locator("td").first).to_have_text(str(last + 1), timeout=PATIENCE)
         expect(rows(page).first.locator("td").nth(4)).to_have_text(re.compile("updated|no change"), timeout=PATIENCE)
-        expect(rows(page).first.locator("td").first).to_have_text(str(last + 1))
         page.clock.run_for(30_000)
         assert len(polls) == 1
         page.click("#pause")
@@ -251,7 +293,7 @@ class TestWhatIsHappening:
         expect(page.locator("#notes p")).to_have_text(["later"], timeout=PATIENCE)
 
     def test_slider_sets_the_wait(self, board: Process, tabs: Tabs) -> None:
-        page = tabs.open(board.url)
+        page = tabs.open(board.url, polls=True)
         page.locator("#interval").fill("5000")
         expect(page.locator("#interval-said")).to_have_text("5.0 s")
         expect(page.locator("[data-node=waits] span")).to_have_text(re.compile(r"for 5\.\d s"), timeout=PATIENCE)
@@ -284,13 +326,16 @@ class TestServerThatDies:
             assert [post(elsewhere, f"meanwhile {number}")[0] for number in (1, 2, 3)] == [201, 201, 201]
         with serve(tmp_path, port) as server:
             for tab in (page, other):
-                expect(tab.locator("#status")).to_have_text("polling", timeout=PATIENCE)
+                expect(tab.locator("#status")).to_have_text("live", timeout=PATIENCE)
             write(page, "after")
             for tab in (page, other):
                 expected = ["after", "meanwhile 3", "meanwhile 2", "meanwhile 1", "before", "before"]
                 expect(tab.locator("#notes p")).to_have_text(expected, timeout=PATIENCE)
             expect(page.locator("#fault")).to_have_text("")
             assert "reset" not in "".join(action.inner_text() for action in rows(page).all())
+            # They would notice the end of this server too.
+            for tab in (page, other):
+                tab.close()
             # What the browser and the client say of a server that is gone, and nothing else.
             assert [line for line in tabs.complaints if not re.search("ERR_|Trying again", line)] == []
             tabs.complaints.clear()
