@@ -96,9 +96,9 @@ class Config:
         _check_kinds(given)
         config = cls(**{known[key].name: value for key, value in given.items()})
         prefix = config.prefix
-        if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
+        if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/") or not prefix.isascii():
             raise UsageError(
-                f"LANDLINE_PREFIX is {prefix!r}; it must begin with a slash and not end with one, like '/landline'."
+                f"LANDLINE_PREFIX is {prefix!r}; give an ASCII path that begins with a slash and ends without, like '/landline'."
             )
         return config
 

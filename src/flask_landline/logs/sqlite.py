@@ -28,6 +28,8 @@ from .sqlite_file import SCHEMA_VERSION, Connection, reading
 
 __all__ = ["SCHEMA_VERSION", "SQLiteLog"]
 
+LEASE_PATIENCE = 0.5
+"""Seconds to wait for another process's write before a lease is given up: a poll waits for it, and later will do."""
 WAKE_INTERVAL = 0.01
 """Seconds between looks at the file while somebody waits: half of it is the mean delay between processes. One look is
 one PRAGMA, some 5 µs; being woken for it is ten times that."""
@@ -69,7 +71,7 @@ class SQLiteLog(Log):
         self._clock = clock
         self._writer = Connection(self._path, timeout, synchronous)
         self._reader = Connection(self._path, timeout, synchronous)
-        self._leaser = Connection(self._path, timeout, "OFF")
+        self._leaser = Connection(self._path, min(timeout, LEASE_PATIENCE), "OFF")
         self.after_fork()
         forks.register_resting(self)
 

@@ -151,6 +151,8 @@ class Connection:
     def _open(self) -> None:
         self._close()
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        # Before connecting: a file that is exchanged meanwhile is then noticed at the next use.
+        file = self._identity()
         db = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         try:
             self._prepare(db)
@@ -159,7 +161,7 @@ class Connection:
             db.close()
             raise
         self._db = db
-        self._file = self._identity()
+        self._file = file or self._identity()
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         if self._version(db) == 0:

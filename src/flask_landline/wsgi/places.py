@@ -16,9 +16,10 @@ from ..errors import LogError, Refusal
 from ..protocol.poll import LongPoll
 from ..protocol.problem import busy, log_unavailable, problem
 from ..protocol.sse import stream_head
+from ..reading import Reading
 from ..sideloop import RETRY_PAUSE
 from ..state import State
-from ..wire import Hold, Wire
+from ..wire import POLL_ONLY, Hold, Wire
 from .send import send
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ class Places:
         with self._lock:
             taken = self._held < self._budget
             self._held += taken
+        if not taken and isinstance(hold.transport, LongPoll):
+            # Somebody was faster: it is a short poll then, as it would have been a moment later.
+            nothing = Reading((), hold.cursor, hold.cursor)
+            reply = hold.transport.reply(nothing, (), self._wire.advice(POLL_ONLY))
+            return send(reply, environ, start_response)
         if not taken:
             return send(problem(busy("All places for held requests are taken.")), environ, start_response)
         if hold.transport.ends:
