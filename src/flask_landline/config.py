@@ -98,7 +98,8 @@ class Config:
         prefix = config.prefix
         if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/") or not prefix.isascii():
             raise UsageError(
-                f"LANDLINE_PREFIX is {prefix!r}; give an ASCII path that begins with a slash and ends without, like '/landline'."
+                f"LANDLINE_PREFIX is {prefix!r}; it must begin with a slash and not end with one, in ASCII, "
+                "like '/landline'."
             )
         return config
 
