@@ -295,3 +295,12 @@ def test_killed_process_is_survived_by_its_readers(tmp_path: Path) -> None:
         published = server.publish("after")
         with READERS["sse"](server.base, reader.cursor) as again:
             assert [event.offset for event in again.take(1)] == published
+
+
+@pytest.mark.parametrize("transport", ALL)
+def test_client_that_leaves_is_noticed_at_once(transport: str, tmp_path: Path) -> None:
+    """Not only by the next sign of life, which here is a minute away and fails."""
+    with serve(GTHREAD, tmp_path, CONFIG) as server:
+        with held(server, [transport]):
+            pass
+        until(lambda: server.facts()["held"] == 0, 5, "that the clients are missed")
