@@ -80,7 +80,8 @@ export class Climber {
 
   #schedule() {
     const { performance } = this.#env;
-    const dueAt = this.#ladder.dueAt(this.#mayOpen);
+    // What was due already is due now, and not late.
+    const dueAt = Math.max(this.#ladder.dueAt(this.#mayOpen), performance.now());
     this.#env.clearTimeout(this.#timer);
     if (dueAt === Infinity) return;
     const wake = () => {
@@ -89,7 +90,7 @@ export class Climber {
       if (line && isLate) this.#step({ type: "end", rung: line, why: "asleep", calm: true });
       this.#step({ type: "timer", mayOpen: this.#mayOpen });
     };
-    this.#timer = this.#env.setTimeout(wake, Math.max(0, Math.ceil(dueAt - performance.now())));
+    this.#timer = this.#env.setTimeout(wake, Math.ceil(dueAt - performance.now()));
   }
 
   /**

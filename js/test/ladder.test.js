@@ -301,6 +301,27 @@ test("after a sleep the line is not trusted: poll at once", async () => {
   assert.deepEqual(fake.trace.filter(({ phase }) => phase === "fall").map((detail) => /** @type {any} */ (detail).why), ["asleep"]);
 });
 
+test("a better rung that may be tried from now on does not end the line", async () => {
+  const fake = await start({ transports: ["sse", "poll"] });
+  const stream = fake.browser.line("sse");
+  stream.hello();
+  fake.line.transports = ALL;
+  await fake.browser.advance(0);
+  assert.ok(!stream.closed);
+  assert.equal(fake.line.transport, "sse");
+  socket(fake).hello();
+  assert.ok(stream.closed);
+  assert.equal(fake.line.transport, "websocket");
+});
+
+test("a reset that a poll brings while a line proves itself has the line opened anew", async () => {
+  const reset = { channels: ["orders"], reason: "epoch" };
+  const fake = await start({}, [answer(null, "e-9", { transports: ALL }), answer([event("orders", 1)], "f-1", { reset, transports: ALL })]);
+  await fake.browser.advance(2000);
+  assert.equal(new URL(socket(fake).url).searchParams.get("cursor"), "f-1");
+  assert.equal(fake.browser.open.length, 1);
+});
+
 test("while polls fail nothing is opened; with the first answer, what was learned is forgotten", async () => {
   const fake = await start();
   const quiet = fake.browser.quiet;
