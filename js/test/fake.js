@@ -290,3 +290,23 @@ export function makeLine(options, script = [], prepare) {
   const tells = (type) => told.filter(([name]) => name === type).map(([, detail]) => detail);
   return { browser, line, told, tells, trace, got, follow };
 }
+
+/**
+ * When polls were asked, counted from the start.
+ *
+ * @param {ReturnType<typeof makeLine>["browser"]} browser
+ */
+export const times = (browser) => browser.asked.map(({ at }) => at - 1000);
+
+/**
+ * A line that reads one channel and has asked once.
+ *
+ * @param {any} [options]
+ * @param {any[]} [script]
+ */
+export async function start(options, script) {
+  const fake = makeLine(options, script);
+  fake.follow("orders");
+  await fake.browser.advance(0);
+  return fake;
+}

@@ -1,0 +1,206 @@
+// The loop in a page: paused, hidden, left, without a network, asleep.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { answer, event, makeLine, start, times } from "./fake.js";
+
+// pause, resume, poll
+
+test("pause stops asking, resume asks at once", async () => {
+  const { browser, line } = await start();
+  line.pause();
+  line.pause();
+  await browser.advance(60000);
+  assert.equal(browser.asked.length, 1);
+  line.resume();
+  await browser.advance(0);
+  assert.equal(browser.asked.length, 2);
+});
+
+test("an answer under way is still delivered after pause", async () => {
+  const { browser, line, got } = await start();
+  browser.script = [
+    () => {
+      line.pause();
+      return answer([event("orders", 1)], "c1", { interval: 0 });
+    },
+  ];
+  await browser.advance(60000);
+  assert.deepEqual(got, [["orders", 1]]);
+  assert.equal(browser.asked.length, 2);
+});
+
+test("poll asks at once and the wait begins anew", async () => {
+  const { browser, line } = await start();
+  await browser.advance(500);
+  line.poll();
+  await browser.advance(2000);
+  assert.deepEqual(times(browser), [0, 500, 2500]);
+});
+
+test("poll while paused asks exactly once, also when more is waiting", async () => {
+  const { browser, line, trace } = await start();
+  line.pause();
+  browser.script = [answer([event("orders", 1)], "c1", { interval: 0 })];
+  line.poll();
+  await browser.advance(60000);
+  assert.equal(browser.asked.length, 2);
+  line.poll();
+  await browser.advance(60000);
+  assert.equal(browser.asked.length, 3);
+  assert.deepEqual(trace.at(-1), { step: 3, phase: "wait", transport: "poll", waitMs: null, why: "paused" });
+});
+
+test("poll while a poll is under way asks once more after it, however often it was called", async () => {
+  const { browser, line } = await start();
+  browser.script = [
+    () => {
+      line.poll();
+      line.poll();
+      return answer(null, "c1");
+    },
+  ];
+  await browser.advance(2000);
+  assert.deepEqual(times(browser), [0, 2000, 2000]);
+});
+
+test("poll does not wait for a backoff", async () => {
+  const { browser, line } = await start();
+  browser.luck = 0.9;
+  browser.script = [{ error: new Error("gone") }];
+  await browser.advance(2000);
+  assert.equal(line.status, "offline");
+  line.poll();
+  await browser.advance(0);
+  assert.equal(line.status, "polling");
+});
+
+// The page's life
+
+test("a hidden page asks at the hidden interval, and at once when it is shown", async () => {
+  const { browser } = await start({ hiddenIntervalMs: 30000 });
+  await browser.show("hidden");
+  await browser.advance(29999);
+  assert.deepEqual(times(browser), [0]);
+  await browser.advance(5001);
+  assert.deepEqual(times(browser), [0, 30000]);
+  await browser.show("visible");
+  await browser.advance(2000);
+  assert.deepEqual(times(browser), [0, 30000, 35000, 37000]);
+});
+
+test("a page that is opened hidden reads once, then at the hidden interval", async () => {
+  const { browser, follow } = makeLine({}, [], (browser) => (browser.document.visibilityState = "hidden"));
+  follow("orders");
+  await browser.advance(60000);
+  assert.deepEqual(times(browser), [0, 60000]);
+});
+
+test("hidden never means more often than shown, and what is waiting is still read at once", async () => {
+  const { browser } = await start({ hiddenIntervalMs: 10, intervalMs: 5000 }, [answer([event("orders", 1)], "c1", { interval: 0 })]);
+  await browser.show("hidden");
+  await browser.advance(5000);
+  assert.deepEqual(times(browser), [0, 0, 5000]);
+});
+
+test("a page that is left asks no more, and at once when it comes back", async () => {
+  const { browser, line } = await start();
+  await browser.fire("pagehide");
+  await browser.show("hidden");
+  line.poll();
+  await browser.advance(600000);
+  assert.equal(browser.asked.length, 1);
+  await browser.fire("pageshow");
+  await browser.show("visible");
+  assert.deepEqual(times(browser), [0, 600000, 600000].slice(0, browser.asked.length));
+  assert.ok(browser.asked.length >= 2);
+});
+
+test("leaving the page ends the poll under way without calling it a failure", async () => {
+  const { browser, told } = await start({}, [{ hang: true }]);
+  await browser.fire("pagehide");
+  assert.ok(browser.last.init.signal?.aborted);
+  await browser.advance(60000);
+  assert.deepEqual(told, []);
+  await browser.fire("pageshow");
+  assert.equal(browser.asked.length, 2);
+});
+
+test("the pageshow of a page just loaded is nothing", async () => {
+  const { browser } = await start();
+  await browser.fire("pageshow");
+  assert.equal(browser.asked.length, 1);
+});
+
+test("offline stops, online asks at once", async () => {
+  const { browser, line, tells } = await start();
+  await browser.connect(false);
+  assert.equal(line.status, "offline");
+  await browser.advance(600000);
+  assert.equal(browser.asked.length, 1);
+  await browser.connect(true);
+  assert.equal(browser.asked.length, 2);
+  assert.equal(line.status, "polling");
+  assert.deepEqual(tells("status"), [{ status: "offline", transport: "poll" }, { status: "polling", transport: "poll" }]);
+});
+
+test("poll asks while offline too: the browser may be wrong", async () => {
+  const { browser, line } = await start();
+  await browser.connect(false);
+  line.poll();
+  await browser.advance(60000);
+  assert.equal(browser.asked.length, 2);
+});
+
+test("online ends a backoff", async () => {
+  const { browser } = await start();
+  browser.luck = 0.9;
+  browser.script = [{ error: new Error("gone") }, { error: new Error("gone") }];
+  await browser.advance(2000);
+  await browser.connect(false);
+  await browser.connect(true);
+  assert.equal(browser.asked.length, 3);
+});
+
+test("going offline ends the poll under way, and its late answer is not taken", async () => {
+  const { browser, got } = await start({}, [{ hang: true }]);
+  await browser.connect(false);
+  assert.ok(browser.last.init.signal?.aborted);
+  browser.quiet = answer([event("orders", 1)], "c1");
+  await browser.connect(true);
+  await browser.advance(100);
+  assert.deepEqual(got, [["orders", 1]]);
+  assert.equal(browser.mostAtOnce, 1);
+});
+
+test("a page opened without a network waits for it", async () => {
+  const { browser, line, follow } = makeLine({}, [], (browser) => (browser.navigator.onLine = false));
+  assert.equal(line.status, "offline");
+  follow("orders");
+  await browser.advance(60000);
+  assert.equal(browser.asked.length, 0);
+  assert.equal(line.status, "offline");
+  await browser.connect(true);
+  assert.equal(browser.asked.length, 1);
+});
+
+test("paused stays paused, whatever the page does", async () => {
+  const { browser, line } = await start();
+  line.pause();
+  await browser.show("hidden");
+  await browser.show("visible");
+  await browser.connect(false);
+  await browser.connect(true);
+  await browser.fire("pagehide");
+  await browser.fire("pageshow");
+  await browser.advance(600000);
+  assert.equal(browser.asked.length, 1);
+});
+
+test("after a sleep the page asks once, not for all it missed", async () => {
+  const { browser } = await start();
+  await browser.sleep(8 * 3600000);
+  assert.equal(browser.asked.length, 2);
+  await browser.advance(2000);
+  assert.equal(browser.asked.length, 3);
+});
