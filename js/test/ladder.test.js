@@ -192,6 +192,41 @@ test("a line that was left is not heard, though another of its kind is up", asyn
   assert.equal(fake.line.status, "live");
 });
 
+test("going away is held against no rung, however often", async () => {
+  const fake = await start();
+  fake.browser.luck = 0.5;
+  for (let time = 0; time < 5; time++) {
+    socket(fake).hello();
+    socket(fake).end(1001);
+    await fake.browser.advance(600);
+  }
+  assert.deepEqual([...new Set(fake.browser.lines.map(({ kind }) => kind))], ["websocket"]);
+});
+
+test("resumed, nothing is opened before the poll's answer", async () => {
+  const fake = await start();
+  fake.line.pause();
+  fake.browser.script = [{ hang: true }];
+  fake.line.resume();
+  await fake.browser.advance(10000);
+  assert.equal(fake.browser.open.length, 0);
+});
+
+test("when polls get through again, a rung that had fallen is tried at once", async () => {
+  const fake = await start({ transports: ["websocket", "poll"] });
+  fake.browser.luck = 1;
+  for (let time = 0; time < 6; time++) {
+    socket(fake).end(1006);
+    await fake.browser.advance(32000);
+  }
+  const { length } = fake.browser.lines;
+  socket(fake).end(1006);
+  fake.browser.script = [{ error: new Error("gone") }];
+  await fake.browser.advance(5000);
+  assert.equal(fake.line.status, "polling");
+  assert.equal(fake.browser.lines.length, length + 1);
+});
+
 test("what cannot be read ends a line", async () => {
   const fake = await start();
   socket(fake).hello();
