@@ -24,7 +24,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
-from . import forks
+from . import access, forks
 from .cursor import Cursor
 from .errors import LogError, Refusal
 from .event import Event
@@ -47,7 +47,6 @@ LEAVE_WITHIN = 2.0
 """Seconds in which a process that ends says goodbye to its lines; slow readers are then cut."""
 
 logger = logging.getLogger("flask_landline")
-access_logger = logging.getLogger("flask_landline.access")
 T = TypeVar("T")
 
 
@@ -335,7 +334,8 @@ class SideLoop:
         if not self._lines:
             self._hub.unregister(self._wake)
             self._position = None
-        _log_access(line, reason)
+        seconds = line.loop.time() - line.opened
+        access.log(line.remote, line.transport.name, line.query, seconds, line.told, reason)
 
     # Deadlines: of a long poll, its answer; of a stream, its keepalive
 
@@ -439,12 +439,3 @@ def _prepare(sock: socket.socket, patience: float) -> None:
 
 def _has_source(item: Any) -> bool:
     return item.channel.source_function is not None
-
-
-def _log_access(line: Line, reason: str) -> None:
-    """Write a line's one line: ascii(), because what a client sent must not be able to end it."""
-    if access_logger.isEnabledFor(logging.INFO):
-        seconds = line.loop.time() - line.opened
-        query = ascii(line.query)[1:-1]
-        name = line.transport.name
-        access_logger.info("%s %s ?%s %.1fs %d events, %s", line.remote, name, query, seconds, line.told, reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 import math
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -11,6 +12,7 @@ from typing import Generic, TypeVar
 TICK = 0.25
 """Seconds to which deadlines are rounded up: what is due together is served together."""
 
+logger = logging.getLogger("flask_landline")
 T = TypeVar("T")
 
 
@@ -50,5 +52,8 @@ class Wheel(Generic[T]):
         now = self._loop.time()
         while self._ticks and self._ticks[0] * TICK <= now:
             for item in self._due.pop(heapq.heappop(self._ticks)):
-                self._serve(item, now)
+                try:
+                    self._serve(item, now)
+                except Exception:  # of one thing must not end the deadlines of all others
+                    logger.exception("A deadline was not kept.")
         self._set_timer()

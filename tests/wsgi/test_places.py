@@ -1,5 +1,6 @@
 """Polls held in threads of the server: answered at once when there is something, on time when there is not."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -138,7 +139,7 @@ def test_more_than_the_budget_are_answered_at_once_with_advice(orders: App) -> N
 
 
 def test_budget_is_never_exceeded_by_those_who_come_together(make_app: Callable[..., App]) -> None:
-    """All pass the first look at once; those who then find no place are answered too."""
+    """All pass the first look at once; those who then find no place are answered at once, as short polls."""
     app = make_app(held_threads=3, hold=0.05)
     app.live.channel("orders")
     most: list[int] = []
@@ -152,10 +153,19 @@ def test_budget_is_never_exceeded_by_those_who_come_together(make_app: Callable[
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(places_module.Places, "hold", hold)
         answers = in_threads(*[lambda: app.poll("orders", wait="20", threads=True)] * 12)
-    assert {answer.status for answer in answers} <= {200, 503}
-    assert all(answer.json["code"] == "busy" for answer in answers if answer.status == 503)
+    assert {(answer.status, answer.json["data"]) for answer in answers} == {(200, None)}
     assert max(most) <= 3
     assert holding(app) == 0
+
+
+def test_access_log_has_a_line_for_a_poll_held_in_place(orders: App, caplog: pytest.LogCaptureFixture) -> None:
+    begin = orders.poll("orders").cursor
+    with caplog.at_level("INFO", "flask_landline.access"):
+        with held(orders, lambda: orders.poll("orders", cursor=begin, wait=LONG, threads=True)):
+            orders.live.publish("orders", 1)
+        orders.poll("orders", cursor=begin)
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "flask_landline.access"]
+    assert re.fullmatch(rf"\S+ long-poll \?channel=orders&cursor={begin}&wait={LONG} \d+\.\ds 1 events, done", line)
 
 
 def test_nothing_is_held_where_requests_come_one_at_a_time(orders: App) -> None:

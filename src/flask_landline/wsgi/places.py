@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wsgi import ClosingIterator
 
-from .. import forks
+from .. import access, forks
 from ..errors import LogError, Refusal
 from ..protocol.poll import LongPoll
 from ..protocol.problem import busy, log_unavailable, problem
@@ -30,6 +30,14 @@ LOOK = 0.5
 """Seconds between looks whether the process is ending; gunicorn itself looks each second."""
 RETURN = 2.0
 """Seconds over which the readers of a process that ends are asked to come back."""
+
+
+class _Visit:
+    """What the access log is told of a request held in place."""
+
+    def __init__(self, told: int) -> None:
+        self.began = time.monotonic()
+        self.told = told
 
 
 class Places:
@@ -77,19 +85,24 @@ class Places:
             return send(reply, environ, start_response)
         if not taken:
             return send(problem(busy("All places for held requests are taken.")), environ, start_response)
+        visit = _Visit(hold.told)
         if hold.transport.ends:
             try:
-                return self._long_poll(hold, environ, start_response)
+                return self._long_poll(hold, visit, environ, start_response)
             finally:
-                self._give_back()
+                self._end(hold, visit, "done")
         head = stream_head()
         start_response(head.status, head.headers)
         # Not a `finally` in the generator: one that was never begun would not run it.
-        return ClosingIterator(self._stream(hold), self._give_back)
+        return ClosingIterator(
+            self._stream(hold, visit), lambda: self._end(hold, visit, "left" if self._ending else "gone")
+        )
 
-    def _give_back(self) -> None:
+    def _end(self, hold: Hold, visit: _Visit, reason: str) -> None:
         with self._lock:
             self._held -= 1
+        seconds = time.monotonic() - visit.began
+        access.log(hold.request.remote, hold.transport.name, hold.request.query, seconds, visit.told, reason)
 
     @contextmanager
     def _listening(self) -> Iterator[threading.Event]:
@@ -121,7 +134,9 @@ class Places:
                     return
             time.sleep(LOOK)
 
-    def _long_poll(self, hold: Hold, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def _long_poll(
+        self, hold: Hold, visit: _Visit, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
         """Answer a poll when there is something to tell, or its time is up."""
         assert hold.wait is not None
         assert isinstance(hold.transport, LongPoll)
@@ -140,11 +155,12 @@ class Places:
                     return send(problem(refusal), environ, start_response)
                 remaining = deadline - time.monotonic()
                 if reading.has_news or remaining <= 0 or self._ending:
+                    visit.told += len(reading.events)
                     reply = hold.transport.reply(reading, snapshots, self._wire.advice(hold.transports))
                     return send(reply, environ, start_response)
                 hint.wait(min(remaining, due))
 
-    def _stream(self, hold: Hold) -> Iterator[bytes]:
+    def _stream(self, hold: Hold, visit: _Visit) -> Iterator[bytes]:
         """Yield what an event stream is told, for as long as the server asks for more."""
         advice = self._wire.advice(hold.transports)
         keepalive = self._state.config.keepalive
@@ -167,6 +183,7 @@ class Places:
                 cursor = reading.cursor
                 quiet = time.monotonic() - quiet_since
                 if reading.has_news:
+                    visit.told += len(reading.events)
                     yield hold.transport.tell(reading, snapshots, advice, time.time())
                 elif quiet >= keepalive:
                     yield hold.transport.keepalive(cursor, advice, time.time())
