@@ -26,10 +26,10 @@ from .errors import Refusal, UsageError
 from .outlet import Outlet
 from .protocol.problem import problem
 from .protocol.reply import Reply, encode_reply
-from .protocol.request import Request, bad_request
+from .protocol.request import Request, bad_request, encode_query
 from .sideloop import SideLoop
 from .wheel import Wheel
-from .wire import ALL, POLL_ONLY, Hold, Wire
+from .wire import ALL, POLL_ONLY, STREAM_OR_POLL, Hold, Wire
 
 MAX_REQUEST = 32 * 1024
 """Bytes of one request, head and body: a hundred long channel names and a browser's cookies."""
@@ -221,7 +221,7 @@ class Connection(Outlet):
         self._listener = listener
         self._remote = remote
         self._parser = httptools.HttpRequestParser(self)
-        self._queue: list[tuple[Request, bool]] = []
+        self._queue: list[tuple[Request, bool, tuple[str, ...]]] = []
         self._busy = False
         self._size = 0
         self._due = self.loop.time() + HEAD_WITHIN
@@ -249,7 +249,10 @@ class Connection(Outlet):
         path, _, query = self._url.decode("latin-1").partition("?")
         method = self._parser.get_method().decode("latin-1")
         keep = self._parser.should_keep_alive() and "upgrade" not in self._headers
-        self._queue.append((Request(method, path, query, self._headers, self._remote), keep))
+        request = Request(method, path, encode_query(query), self._headers, self._remote)
+        # A proxy that speaks HTTP/1.0 has no Upgrade (RFC 9110 §7.8).
+        offer = STREAM_OR_POLL if self._parser.get_http_version() == "1.0" else ALL
+        self._queue.append((request, keep, offer))
 
     @property
     def resting(self) -> bool:
@@ -296,8 +299,8 @@ class Connection(Outlet):
         """Answer the requests that have come in, in their order."""
         wire = self._listener.wire
         while self._queue and not self._busy and self.open:
-            request, keep = self._queue.pop(0)
-            transports = POLL_ONLY if self._listener.sideloop.full else ALL
+            request, keep, offer = self._queue.pop(0)
+            transports = POLL_ONLY if self._listener.sideloop.full else offer
             plain = (
                 request.path == wire.poll_path and request.method == "GET" and not request.headers.get("if-none-match")
             )
@@ -316,7 +319,11 @@ class Connection(Outlet):
     async def _handle_slowly(self, request: Request, transports: tuple[str, ...], keep: bool) -> None:
         """Answer in a thread: functions of the app may take their time."""
         handle = functools.partial(self._listener.wire.handle, close=not keep)
-        outcome = await self._listener.sideloop.call(handle, request, transports)
+        try:
+            outcome = await self._listener.sideloop.call(handle, request, transports)
+        except BaseException:
+            self.close("failed")  # else nobody would watch it any more
+            raise
         self._go_on()
         self._finish(request, keep, outcome)
         self._next()

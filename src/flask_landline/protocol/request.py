@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from string import punctuation
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from ..cursor import Position, Word, parse_position
 from ..errors import Refusal
@@ -52,6 +53,15 @@ class Ask(NamedTuple):
     nonce: str | None = None
     """What the hello of a stream must repeat."""
     grant: str | None = None
+
+
+def encode_query(query: str) -> str:
+    """Percent-encode the bytes that a client left as they were, as curl does with what was typed.
+
+    Args:
+        query: the query, with its bytes shown as Latin-1, as PEP 3333 has it.
+    """
+    return query if query.isascii() else quote(query, safe=punctuation, encoding="latin-1", errors="replace")
 
 
 def parse_poll(query: str) -> Ask:

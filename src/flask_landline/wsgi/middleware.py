@@ -9,14 +9,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
-from string import punctuation
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from ..errors import LogError, Refusal
 from ..listener import Listener
 from ..protocol.problem import problem
-from ..protocol.request import Request
+from ..protocol.request import Request, encode_query
 from ..sideloop import SideLoop
 from ..state import State
 from ..wire import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL, Hold, Wire
@@ -103,11 +101,10 @@ class WireMiddleware:
         except Refusal as refusal:
             return send(problem(refusal), environ, start_response)
         try:
-            sock = detach.take(server_socket)
-        except BaseException:
+            self.sideloop.hold(detach.take(server_socket), hold)
+        except BaseException:  # no descriptor, or no thread, is left
             self.sideloop.dismiss()
             raise
-        self.sideloop.hold(sock, hold)
         # For the server's log, and for whatever is wrapped around the app: nobody is there to get it.
         start_response("101 Switching Protocols" if hold.transport.name == "websocket" else "200 OK", [])
         return ()
@@ -115,14 +112,10 @@ class WireMiddleware:
 
 def _request(environ: WSGIEnvironment) -> Request:
     headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
-    query = environ.get("QUERY_STRING", "")
-    if not query.isascii():
-        # Bytes that a client left unencoded, as curl does with what was typed; PEP 3333 shows them as Latin-1.
-        query = quote(query, safe=punctuation, encoding="latin-1", errors="replace")
     return Request(
         environ["REQUEST_METHOD"],
         environ.get("PATH_INFO", ""),
-        query,
+        encode_query(environ.get("QUERY_STRING", "")),
         headers,
         environ.get("REMOTE_ADDR", "-") or "-",
         environ,
