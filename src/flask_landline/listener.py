@@ -26,7 +26,7 @@ from .errors import Refusal, UsageError
 from .outlet import Outlet
 from .protocol.problem import problem
 from .protocol.reply import Reply, encode_reply
-from .protocol.request import Request, bad_request, encode_query
+from .protocol.request import Request, bad_request
 from .sideloop import SideLoop
 from .wheel import Wheel
 from .wire import ALL, POLL_ONLY, STREAM_OR_POLL, Hold, Wire
@@ -249,7 +249,7 @@ class Connection(Outlet):
         path, _, query = self._url.decode("latin-1").partition("?")
         method = self._parser.get_method().decode("latin-1")
         keep = self._parser.should_keep_alive() and "upgrade" not in self._headers
-        request = Request(method, path, encode_query(query), self._headers, self._remote)
+        request = Request(method, path, query, self._headers, self._remote)
         # A proxy that speaks HTTP/1.0 has no Upgrade (RFC 9110 §7.8).
         offer = STREAM_OR_POLL if self._parser.get_http_version() == "1.0" else ALL
         self._queue.append((request, keep, offer))
@@ -283,6 +283,9 @@ class Connection(Outlet):
         if not self._size:
             self._due = self.loop.time() + HEAD_WITHIN
         self._size += len(data)
+        if self._size > MAX_REQUEST:  # before the parser: it begins to count anew with each request that is complete
+            self._refuse(bad_request(f"More than {MAX_REQUEST} bytes at once. Ask for fewer channels at a time."))
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -290,8 +293,8 @@ class Connection(Outlet):
         except httptools.HttpParserError as error:
             self._refuse(bad_request(f"This is not HTTP/1.1: {error}."))
             return
-        if self._size > MAX_REQUEST or len(self._queue) > MAX_QUEUE:
-            self._refuse(bad_request(f"More than {MAX_REQUEST} bytes or {MAX_QUEUE} requests at once. Ask for less."))
+        if len(self._queue) > MAX_QUEUE:
+            self._refuse(bad_request(f"More than {MAX_QUEUE} requests at once. Wait for answers in between."))
             return
         self._next()
 
