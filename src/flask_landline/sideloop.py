@@ -24,7 +24,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
-from . import access, forks
+from . import access_log, forks
 from .cursor import Cursor
 from .errors import LogError, Refusal
 from .event import Event
@@ -335,7 +335,7 @@ class SideLoop:
             self._hub.unregister(self._wake)
             self._position = None
         seconds = line.loop.time() - line.opened
-        access.log(line.remote, line.transport.name, line.query, seconds, line.told, reason)
+        access_log.log(line.remote, line.transport.name, line.query, seconds, line.told, reason)
 
     # Deadlines: of a long poll, its answer; of a stream, its keepalive
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wsgi import ClosingIterator
 
-from .. import access, forks
+from .. import access_log, forks
 from ..errors import LogError, Refusal
 from ..protocol.poll import LongPoll
 from ..protocol.problem import busy, log_unavailable, problem
@@ -102,7 +102,7 @@ class Places:
         with self._lock:
             self._held -= 1
         seconds = time.monotonic() - visit.began
-        access.log(hold.request.remote, hold.transport.name, hold.request.query, seconds, visit.told, reason)
+        access_log.log(hold.request.remote, hold.transport.name, hold.request.query, seconds, visit.told, reason)
 
     @contextmanager
     def _listening(self) -> Iterator[threading.Event]:
