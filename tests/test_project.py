@@ -113,7 +113,7 @@ def sources() -> list[Path]:
         for pattern in ("*.py", "*.js", "*.sh")
         for path in (ROOT / folder).rglob(pattern)
     ]
-    return sorted(path for path in found if not {"static", "node_modules"} & set(path.parts))
+    return sorted(path for path in found if not {"static", "node_modules", ".venv"} & set(path.parts))
 
 
 def test_files_are_short() -> None:
