@@ -25,6 +25,25 @@ same<Equal<typeof off, () => void>>();
 line.on("orders", async (data: { id: string }) => data.id);
 line.on("orders", (anything) => anything.not.typed);
 
+interface Message {
+  text: string;
+}
+const mapped = new Landline<{ orders: Order; [room: `room/${number}`]: Message }>({ cursor: null });
+mapped.on("orders", (order, event) => {
+  same<Equal<typeof order, Order>>();
+  same<Equal<typeof event, LandlineEvent<Order>>>();
+});
+mapped.on("room/3", ({ text }) => text.trim());
+// @ts-expect-error: no such channel in the map
+mapped.on("ordrs", () => {});
+// @ts-expect-error: a room has a number
+mapped.on("room/hall", () => {});
+// @ts-expect-error: the map says what orders bring
+mapped.on("orders", (order: string) => order);
+// @ts-expect-error: and nobody may say otherwise
+mapped.on<Message>("orders", (message) => message.text);
+mapped.addEventListener("status", ({ detail }) => same<Equal<typeof detail.status, Status>>());
+
 line.addEventListener("status", function ({ detail }) {
   same<Equal<typeof detail.status, Status>>();
   same<Equal<typeof detail.transport, Transport>>();

@@ -154,10 +154,13 @@ type Listener<Type extends keyof LandlineEventMap> =
  * A line to the server. It begins to ask by itself as soon as there is a channel, climbs to the best
  * transport that gets through, and never gives up.
  *
+ * `new Landline<{ orders: Order; [room: `room/${number}`]: Message }>()` knows its channels and what they bring;
+ * without a map, `on` takes any channel, and the type of its data as `on<Order>("orders", …)`.
+ *
  * Events: `status` (it or the transport changed), `reset` (the server cannot prove that nothing was missed; what it still has follows),
  * `error` (once per distinct problem; on the console too, so that none goes unseen), `trace` (each phase of each step).
  */
-export class Landline extends EventTarget {
+export class Landline<Channels extends object = {}> extends EventTarget {
   /** Throws a TypeError if a duration makes no sense. */
   constructor(options?: LandlineOptions);
 
@@ -168,7 +171,8 @@ export class Landline extends EventTarget {
    *
    * @returns A function that takes the handler off again.
    */
-  on<Data = any>(channel: string, handler: Handler<Data>): () => void;
+  on<Name extends keyof Channels & string>(channel: Name, handler: Handler<Channels[Name]>): () => void;
+  on<Data = any>(channel: [keyof Channels] extends [never] ? string : never, handler: Handler<Data>): () => void;
 
   /** `"polling"` until shown otherwise; `"live"` while a line is up; `"offline"` when the last poll failed or the browser has no network. */
   readonly status: Status;
