@@ -12,7 +12,8 @@ from typing import NamedTuple
 MAX_OFFSET = 2**63 - 1
 """The largest offset: a signed 64-bit integer, the key type of SQLite and PostgreSQL."""
 
-_FORM = re.compile(r"([0-9a-z]{8})-(0|[1-9][0-9]{0,18})", re.ASCII)
+FORM = re.compile(r"([0-9a-z]{8})-(0|[1-9][0-9]{0,18})", re.ASCII)
+"""How a cursor is written. Nineteen digits may still be more than `MAX_OFFSET`."""
 
 
 class Cursor(NamedTuple):
@@ -45,7 +46,7 @@ def parse_position(text: str) -> Position:
     Raises:
         ValueError: `text` is neither; the message says what was expected.
     """
-    form = _FORM.fullmatch(text)
+    form = FORM.fullmatch(text)
     if form is not None:
         offset = int(form[2])
         if offset <= MAX_OFFSET:

@@ -24,7 +24,7 @@ import httptools
 from . import forks
 from .errors import Refusal, UsageError
 from .outlet import Outlet
-from .protocol.problem import problem
+from .protocol.problem import not_here, problem
 from .protocol.reply import Reply, encode_reply
 from .protocol.request import Request, bad_request
 from .sideloop import SideLoop
@@ -311,7 +311,7 @@ class Connection(Outlet):
             if idle is not None:
                 self._answer(idle, request, keep)
             elif request.path not in wire.paths:
-                self._answer(_not_here(wire), request, keep)
+                self._answer(not_here(request.path, wire.paths), request, keep)
             elif wire.needs_app(request):
                 self._busy = True
                 self.loop.remove_reader(self.sock)
@@ -400,9 +400,3 @@ def _remove_stale(path: str) -> None:
             os.unlink(path)
     except FileNotFoundError:
         pass
-
-
-def _not_here(wire: Wire) -> Reply:
-    body = f"Only these are answered here: {', '.join(sorted(wire.paths))}.\n".encode()
-    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-    return Reply("404 Not Found", headers, body)

@@ -84,12 +84,35 @@ def test_log_that_cannot_be_read_is_told_and_recovered_from(orders: App, monkeyp
     assert orders.poll("orders", cursor=first.cursor).status == 200
 
 
-@pytest.mark.parametrize(
-    "path", ["/landline/poll/", "/landline", "/landline/polls", "/poll", "/landline/Poll", "//landline/poll"]
-)
-def test_other_paths_are_the_apps(path: str, orders: App) -> None:
+@pytest.mark.parametrize("path", ["/poll", "/landlines/poll", "/Landline/poll", "/landline", "/landline/"])
+def test_paths_outside_the_prefix_are_the_apps(path: str, orders: App) -> None:
     orders.flask.add_url_rule("/<path:rest>", "all", lambda rest: f"the app's {rest}")
     assert orders.ask("channel=orders", path=path).body.startswith((b"the app's", b"<!doctype html>"))
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
+@pytest.mark.parametrize("path", ["/poll/", "/polll", "/Poll", "/a/b", "/poll\r", "/%s"])
+def test_unknown_paths_under_the_prefix_are_told_the_known_ones(path: str, method: str, orders: App) -> None:
+    answer = orders.ask("channel=orders", path=f"/landline{path}", method=method)
+    assert answer.status == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    if method != "HEAD":
+        assert answer.json["type"] == "about:blank"
+        assert answer.json["detail"].isprintable()
+        assert "/landline/poll" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("path", ["/landline", "/landline/", "/landline/mine", "/landline/my/<int:number>"])
+def test_apps_own_routes_under_the_prefix_are_served(path: str, orders: App) -> None:
+    orders.flask.add_url_rule(path, "mine", lambda number=0: "the app's own")
+    assert orders.ask("", path=path.replace("<int:number>", "7")).body == b"the app's own"
+
+
+@pytest.mark.parametrize("path", ["landline.js", "landline.d.ts", "openapi.json"])
+def test_pages_refuse_other_methods_as_the_wire_does(path: str, orders: App) -> None:
+    answer = orders.ask("", path=f"/landline/{path}", method="POST")
+    assert (answer.status, answer.json["code"]) == (405, "method")
+    assert answer.headers["Allow"] == "GET, HEAD"
 
 
 def test_prefix_is_configured(make_app: Callable[..., App]) -> None:

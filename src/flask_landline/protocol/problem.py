@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from ..errors import LogError, Refusal
 from .reply import Reply, status_line
 from .request import shown
 
-_TITLES = {
-    "bad-request": "The request is not of the form this server understands",
-    "bad-cursor": "The cursor is not one",
-    "too-many-channels": "Not one to a hundred channels",
-    "unknown-channel": "No such channel",
-    "method": "Only GET and HEAD",
-    "not-allowed": "Not for this client",
-    "busy": "No room for this right now",
-    "log-unavailable": "The log cannot be read right now",
+
+class Kind(NamedTuple):
+    """One row of WIRE §10."""
+
+    statuses: tuple[int, ...]
+    title: str
+    passes: bool = False
+    """Whether it may pass by itself: the answer then has `Retry-After`."""
+
+
+KINDS = {
+    "bad-request": Kind((400,), "The request is not of the form this server understands"),
+    "bad-cursor": Kind((400,), "The cursor is not one"),
+    "too-many-channels": Kind((400,), "Not one to a hundred channels"),
+    "not-allowed": Kind((401, 403), "Not for this client"),
+    "unknown-channel": Kind((404,), "No such channel"),
+    "method": Kind((405,), "Only GET and HEAD"),
+    "slow-down": Kind((429,), "Too many requests from this address", passes=True),
+    "busy": Kind((503,), "No room for this right now", passes=True),
+    "log-unavailable": Kind((503,), "The log cannot be read right now", passes=True),
 }
+"""What a request can be refused for, by code."""
 RETRY_AFTER = 2
 """Seconds after which to try again what failed for a passing reason: one default poll interval."""
 
@@ -26,22 +40,38 @@ def problem(refusal: Refusal) -> Reply:
     """Render a refusal."""
     fields = {
         "type": f"urn:landline:problem:{refusal.code}",
-        "title": _TITLES[refusal.code],
+        "title": KINDS[refusal.code].title,
         "status": refusal.status,
         "detail": refusal.detail,
         "code": refusal.code,
         **refusal.fields,
     }
+    headers = list(refusal.headers)
+    if refusal.retry_after is not None:
+        headers.append(("Retry-After", str(refusal.retry_after)))
+    return _document(fields, headers)
+
+
+def not_here(path: str, paths: Iterable[str]) -> Reply:
+    """Answer a request for a path that is none of the wire's.
+
+    It has no code: nothing of the wire was asked for, so to a client it is what any other server's 404 is, and
+    the browser's asks whether its address is right.
+    """
+    detail = (
+        f"Nothing is at {shown(path)}. Landline answers {', '.join(sorted(paths))}; see whether the prefix is right."
+    )
+    return _document({"type": "about:blank", "title": "Not Found", "status": 404, "detail": detail}, [])
+
+
+def _document(fields: dict[str, Any], headers: list[tuple[str, str]]) -> Reply:
     body = json.dumps(fields).encode()
-    headers = [
+    head = [
         ("Content-Type", "application/problem+json"),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
-        *refusal.headers,
     ]
-    if refusal.retry_after is not None:
-        headers.append(("Retry-After", str(refusal.retry_after)))
-    return Reply(status_line(refusal.status), headers, body)
+    return Reply(status_line(fields["status"]), head + headers, body)
 
 
 def method_refused(method: str) -> Refusal:

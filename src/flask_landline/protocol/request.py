@@ -24,7 +24,8 @@ MAX_NONCE = 64
 
 POLL_PARAMETERS = ("channel", "cursor", "wait", "grant")
 STREAM_PARAMETERS = ("channel", "cursor", "nonce", "grant")
-_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
+SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
+"""How a time to wait is written."""
 
 
 class Request(NamedTuple):
@@ -147,7 +148,7 @@ def _position(text: str | None) -> Position:
 def _wait(text: str | None) -> float:
     if text is None:
         return 0.0
-    if not _SECONDS.fullmatch(text):
+    if not SECONDS.fullmatch(text):
         raise bad_request(f"wait={shown(text)}: give seconds, like 'wait=20' or 'wait=0.5'.")
     return float(text)
 

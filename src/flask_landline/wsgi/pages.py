@@ -1,23 +1,43 @@
-"""What a page needs: the client's script, and two template globals."""
+"""What a page needs: the client's script, and two template globals. Whatever else is asked for under the prefix."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, has_request_context, request, send_from_directory, url_for
+from flask import Blueprint, Flask, Response, has_request_context, jsonify, request, send_from_directory, url_for
 from markupsafe import Markup
 
+from ..protocol.openapi import describe
+from ..protocol.problem import method_refused, not_here, problem
 from ..state import State
+from ..wire import ALL
 from .middleware import POSITION
 
 _STATIC = Path(__file__).parent.parent / "static"
+_FILES = {"script": "landline.js", "types": "landline.d.ts"}
+_DESCRIPTION = "openapi.json"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def add_pages(app: Flask, state: State) -> None:
     """Add the blueprint that serves the client, and `landline_script` and `landline_cursor` for templates."""
-    blueprint = Blueprint("landline", "flask_landline", url_prefix=state.config.prefix)
-    for endpoint, name in (("script", "landline.js"), ("types", "landline.d.ts")):
+    prefix = state.config.prefix
+    blueprint = Blueprint("landline", "flask_landline", url_prefix=prefix)
+    for endpoint, name in _FILES.items():
         blueprint.add_url_rule(f"/{name}", endpoint, _serve, defaults={"name": name})
+    blueprint.add_url_rule(f"/{_DESCRIPTION}", "openapi", lambda: jsonify(describe(prefix, ALL)))
+    names = (*_FILES.values(), _DESCRIPTION, "poll", "events", "ws")
+
+    def refuse(name: str) -> Response:
+        """Answer what is none of these in the wire's words: whoever mistypes an address expects JSON, not a page."""
+        if name in names:
+            reply = problem(method_refused(request.method))
+        else:
+            reply = not_here(request.path, [f"{prefix}/{name}" for name in names])
+        return Response(reply.body, reply.status, reply.headers)
+
+    # The app's own routes under the prefix are more specific, and go first; so the prefix itself is left to the app.
+    blueprint.add_url_rule("/<path:name>", "elsewhere", refuse, methods=_METHODS)
     app.register_blueprint(blueprint)
     app.add_template_global(landline_script)
 
