@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask_landline import UsageError
-from flask_landline.payload import encode
+from flask_landline.payload import MAX_DEPTH, encode
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +69,13 @@ def test_value_is_encoded_by_the_apps_json_on_one_line(value: object, data: obje
     assert "\r" not in text
 
 
+@pytest.mark.parametrize("text", ['{"a": 1}\n', '\n{"a": 1}', '{"a": "\u2028\u2029\x85"}', '["\u2028"]'])
+def test_what_any_client_may_take_for_a_line_break_is_taken_out(text: str) -> None:
+    """Also at the end, and also what only Python's `splitlines` breaks at: some clients read streams with it."""
+    assert encode(None, lambda _: text).splitlines() == [encode(None, lambda _: text)]
+    assert json.loads(encode(None, lambda _: text)) == json.loads(text)
+
+
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
 def test_line_breaks_of_a_pretty_serialiser_are_taken_out(line_break: str) -> None:
     """An event stream ends a field at a line break."""
@@ -98,6 +105,50 @@ def test_value_that_json_does_not_have_is_refused_with_its_kind(value: object, w
     with pytest.raises(UsageError, match=words) as caught:
         encode(value, app_dumps)
     assert "published" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"a": 1, "a": 2}', "the key 'a' twice"),
+        ('[{"x": {"b\\u0000": 1, "b\\u0000": 1}}]', r"the key 'b\\x00' twice"),
+        ("1e400", "1e400"),
+        ("[-1e309]", "-1e309"),
+        ("1" + "0" * 400, "1000"),
+        ("-" + "9" * 309, "-999"),
+        ("\ufeff{}", "BOM"),
+        ('{"a": 1} {"b": 2}', "Extra data"),
+        ("{'a': 1}", "double quotes"),
+        ("", "Expecting value"),
+        ('"\x00"', "control character"),
+    ],
+)
+def test_text_that_readers_would_read_differently_is_refused(text: str, words: str) -> None:
+    """As a serialiser of the app's own may write it."""
+    with pytest.raises(UsageError, match=words):
+        encode(None, lambda _: text)
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, 2**64, 10**308, 2**1023, -(2**1023)])
+def test_large_integers_are_sent_digit_by_digit(number: int) -> None:
+    assert encode(number, app_dumps) == str(number)
+
+
+@pytest.mark.parametrize("brackets", ["[]", '{"": }'])
+def test_depth_is_limited_before_any_readers_limit(brackets: str) -> None:
+    begin, end = brackets[:-1], brackets[-1]
+
+    def nest(depth: int) -> str:
+        return begin * (depth - 1) + '["]]][[[\\"[[["]' + end * (depth - 1)
+
+    assert encode(None, lambda _: nest(MAX_DEPTH)) == nest(MAX_DEPTH)
+    with pytest.raises(UsageError, match="100 levels can be read everywhere"):
+        encode(None, lambda _: nest(MAX_DEPTH + 1))
+
+
+def test_breadth_is_not_depth() -> None:
+    wide = [[["[" * 9]], {"{": {}}] * 500
+    assert json.loads(encode(wide, app_dumps)) == wide
 
 
 def test_text_that_is_no_text_is_refused() -> None:
