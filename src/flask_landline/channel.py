@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_NAME = 200
 """Characters in a channel's name: a hundred of them still fit into the URLs that servers take."""
 RESERVED = "landline"
-"""The wire's own event name in SSE (WIRE §5)."""
+"""The wire's own event name in SSE (WIRE §5), and the channel of revocations, which nobody can ask for."""
 _RESOLVED = 4096
 """Resolved names remembered: polls ask for the same few again and again."""
 
@@ -42,6 +42,8 @@ class Channel:
         """The rule as declared, such as `room/<int:room_id>`."""
         self.retention = retention
         """How much is kept at least."""
+        self.reader_function: Callable[..., Any] | None = None
+        """Who may read; None: everybody."""
         self.snapshot_function: Callable[..., Any] | None = None
         self.source_function: SourceFunction | None = None
         self._landline = landline
@@ -64,6 +66,30 @@ class Channel:
             LogError: the log could not be written; nothing was published.
         """
         return self._landline.publish(self._landline.channels.build(self, parts), data)
+
+    def reader(self, function: F) -> F:
+        """Decorate the function that decides who may read, as the request's session and user have it (WIRE §9).
+
+        It is called with the rule's parts in a request context of the app, after the `before_request` functions,
+        and returns True or False; `abort(403)` and what a login decorator returns are a no as well. Its yes is good
+        for `LANDLINE_GRANT_AGE` seconds, unless it is revoked. Whatever else it returns or raises is logged, and
+        the client is told to ask again later.
+        """
+        self.reader_function = function
+        self._landline.channels.guarded = True
+        return function
+
+    def revoke(self, **parts: Any) -> None:
+        """Have every reader of this channel asked anew, at once and in all processes; first change who may read.
+
+        Args:
+            parts: the variable parts of the rule, such as `room_id=3`.
+
+        Raises:
+            UsageError: the parts do not fit the rule, or the channel has no reader function.
+            LogError: the log could not be written; nothing was revoked.
+        """
+        self._landline.revoke(channel=self._landline.channels.build(self, parts))
 
     def snapshot(self, function: F) -> F:
         """Decorate the function that tells the whole state, for newcomers and after a reset (WIRE §8).
@@ -113,6 +139,8 @@ class Channels:
         self._map = Map(merge_slashes=False, strict_slashes=False, redirect_defaults=False)
         self._urls = self._map.bind("")
         self._declared: dict[str, Channel] = {}
+        self.guarded = False
+        """Whether one of them has a reader function."""
         self.resolve = functools.lru_cache(_RESOLVED)(self._resolve)
 
     def __iter__(self) -> Any:

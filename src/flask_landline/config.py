@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .errors import UsageError
 from .logs.base import Log
+from .protocol.origins import Origins
 
 _KEY_PREFIX = "LANDLINE_"
 
@@ -55,7 +56,19 @@ class Config:
     pass no WSGI server. None: there is none."""
 
     origins: tuple[str, ...] = ()
-    """Origins, such as `https://app.example.org`, whose pages may open a socket here; the server's own always may."""
+    """Origins, such as `https://app.example.org` or `https://*.example.org`, whose pages may read here with their
+    readers' cookies; `*`: everybody's pages may read public channels. The server's own always may."""
+
+    grant_age: float = field(default=300.0, metadata=_number(1))
+    """Seconds for which a reader function's yes is good. Half a minute more or less is nothing to a person whose rights
+    change, where nobody revokes them; and asking each reader once in some minutes is next to nothing to the app."""
+
+    identity: Callable[[], Any] | None = None
+    """Tells who reads, so that `revoke` can name them: called in the request, returns a str, an int or None. None:
+    flask-login does, where the app has it."""
+
+    credentials: tuple[str, ...] = ("Cookie", "Authorization")
+    """Request headers by which the app knows its readers: a grant is good only together with the same ones."""
 
     held_threads: int = field(default=2, metadata=_number(0, whole=True))
     """Threads of a process that may hold long polls, where nothing but the thread can hold one. Keep it below
@@ -110,8 +123,17 @@ def _check_kinds(given: Mapping[str, Any]) -> None:
     if listen is not None and not isinstance(listen, str):
         raise UsageError(f"LANDLINE_LISTEN is {listen!r}; give 'host:port' such as '127.0.0.1:8001', or 'unix:/path'.")
     origins = given.get("LANDLINE_ORIGINS", ())
-    if not isinstance(origins, (tuple, list)) or not all(isinstance(item, str) and "://" in item for item in origins):
+    if not isinstance(origins, (tuple, list)):
         raise UsageError(f"LANDLINE_ORIGINS is {origins!r}; give a list of whole origins: ['https://app.example.org'].")
+    Origins(origins)
+    identity = given.get("LANDLINE_IDENTITY")
+    if identity is not None and not callable(identity):
+        raise UsageError(f"LANDLINE_IDENTITY is {identity!r}; give a function that returns the id of who reads.")
+    credentials = given.get("LANDLINE_CREDENTIALS", ("Cookie",))
+    if not isinstance(credentials, (tuple, list)) or not all(isinstance(name, str) and name for name in credentials):
+        raise UsageError(
+            f"LANDLINE_CREDENTIALS is {credentials!r}; give names of headers: ['Cookie', 'Authorization']."
+        )
 
 
 def _check_number(key: str, value: Any, *, least: float, none: bool, whole: bool) -> None:

@@ -58,7 +58,7 @@ class Landline:
 
         Args:
             rule: a name such as `orders`, or a rule such as `room/<int:room_id>` with the converters of Flask's
-                routes. Anyone may read it, as with a route.
+                routes. Anyone may read it, as with a route, unless it is given a reader function (`Channel.reader`).
             keep: newest events kept at least, for each concrete channel; None: no limit.
             keep_for: seconds an event is kept at least; None: no limit.
 
@@ -98,6 +98,22 @@ class Landline:
             LogError: the log cannot be read.
         """
         return str(self._state().hub.tail())
+
+    def revoke(self, identity: str | int | None = None, *, channel: str | None = None) -> None:
+        """Have a reader, or all readers of a channel, asked anew, at once and in all processes.
+
+        What was granted is void, and lines that it holds open end; they come back, and the reader functions decide.
+        So change first who may read, and then revoke.
+
+        Args:
+            identity: whose: what `LANDLINE_IDENTITY` returns, or flask-login's user id.
+            channel: or of which channel: its concrete name, such as `room/3`.
+
+        Raises:
+            UsageError: not one of the two was given, or the channel is not declared or has no reader function.
+            LogError: the log could not be written; nothing was revoked.
+        """
+        self._state().revoke(identity, channel)
 
     def _state(self) -> State:
         apps = [current_app._get_current_object()] if has_app_context() else list(self._apps)  # type: ignore[attr-defined]

@@ -29,7 +29,7 @@ from .protocol.reply import Reply, encode_reply
 from .protocol.request import Request, bad_request
 from .sideloop import SideLoop
 from .wheel import Wheel
-from .wire import ALL, POLL_ONLY, STREAM_OR_POLL, Hold, Wire
+from .wire import ALL, POLL_ONLY, STREAM_OR_POLL, Hold, Wire, is_with_grant
 
 MAX_REQUEST = 32 * 1024
 """Bytes of one request, head and body: a hundred long channel names and a browser's cookies."""
@@ -304,10 +304,15 @@ class Connection(Outlet):
         while self._queue and not self._busy and self.open:
             request, keep, offer = self._queue.pop(0)
             transports = POLL_ONLY if self._listener.sideloop.full else offer
-            plain = (
-                request.path == wire.poll_path and request.method == "GET" and not request.headers.get("if-none-match")
+            headers, query = request.headers, request.query
+            is_plain = (
+                request.path == wire.poll_path
+                and request.method == "GET"
+                and "if-none-match" not in headers
+                and "origin" not in headers
             )
-            idle = wire.idle(request.query, transports) if plain else None
+            credentials = wire.gate.credentials_of(headers) if is_with_grant(query) else ()
+            idle = wire.idle(query, transports, credentials) if is_plain else None
             if idle is not None:
                 self._answer(idle, request, keep)
             elif request.path not in wire.paths:
@@ -342,7 +347,7 @@ class Connection(Outlet):
         try:
             self._listener.sideloop.admit()
         except Refusal as refusal:
-            self._answer(problem(refusal), request, keep)
+            self._answer(problem(refusal, hold.headers), request, keep)
             return
         self._busy = True
         self.loop.remove_reader(self.sock)

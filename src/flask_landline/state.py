@@ -10,17 +10,20 @@ from typing import Any
 
 from flask import Flask
 
-from .channel import Channels, Resolved
+from .access import Gate, fingerprint, keep_for
+from .channel import MAX_NAME, RESERVED, Channels, Resolved
 from .config import Config
 from .cursor import Cursor
-from .errors import LogError, Refusal
+from .errors import LogError, Refusal, UsageError
 from .event import Event
 from .hub import Hub
 from .logs import open_log
+from .logs.base import Retention
 from .payload import encode
 from .protocol.problem import log_unavailable, unknown_channels
 from .reading import Reading
 from .source import Sources
+from .wsgi.asking import Asking
 
 TRIM_INTERVAL = 60.0
 """Seconds between two looks, by a publishing process, for events past their `keep_for`."""
@@ -43,6 +46,7 @@ class State:
         self.log = open_log(self.config.log, folder=Path(app.instance_path), synchronous=self.config.synchronous)
         self.hub = Hub(self.log, window_events=self.config.window_events, window_bytes=self.config.window_bytes)
         self.sources = Sources(self.log, call=self._call_source, publish=self.publish, encode=self.encode)
+        self.gate = Gate(app, self.hub, self.config, Asking(app, self.config.identity))
         self.closing: list[Callable[[], None]] = []
         """What to call before the log is closed: others who read it."""
         self._next_trim = 0.0
@@ -55,6 +59,22 @@ class State:
         self._trim_if_due()
         return event
 
+    def revoke(self, identity: str | int | None, channel: str | None) -> None:
+        """Void what was granted to a reader, or for a channel; see `Landline.revoke`."""
+        if (identity is None) == (channel is None):
+            raise UsageError("revoke() takes a reader's identity or channel='room/3', one of the two.")
+        if channel is not None:
+            if self.channels.require(channel).channel.reader_function is None:
+                raise UsageError(f"Channel {channel!r} is public: there is nothing to revoke. See Channel.reader.")
+            what = {"channel": channel}
+        elif isinstance(identity, bool) or not isinstance(identity, (str, int)):
+            raise UsageError(f"revoke({identity!r}): an identity is a str or an int, as LANDLINE_IDENTITY returns it.")
+        else:
+            what = {"who": str(fingerprint(identity))}
+        self.log.append(RESERVED, self.encode(what), Retention(None, keep_for(self.config)))
+        self.hub.stale()
+        self._trim_if_due()
+
     def encode(self, data: Any, max_bytes: int | None = None) -> str:
         """Return the JSON text of a value."""
         return encode(data, self.app.json.dumps, max_bytes=max_bytes)
@@ -65,7 +85,8 @@ class State:
         Raises:
             Refusal: `unknown-channel`, naming all that are not declared.
         """
-        found = {name: self.channels.resolve(name) for name in names}
+        # By length first: `resolve` remembers names, and a stranger's long ones shall not fill its memory.
+        found = {name: self.channels.resolve(name) if len(name) <= MAX_NAME else None for name in names}
         missing = [name for name, resolved in found.items() if resolved is None]
         if missing:
             raise unknown_channels(missing)

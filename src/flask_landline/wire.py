@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
+from .access import Grant, guarded
 from .channel import Resolved
 from .cursor import Cursor, Position, Word
 from .errors import LogError, Refusal
 from .event import Event
 from .protocol.advice import Advice
+from .protocol.origins import Origins, foreign_origin
 from .protocol.poll import LongPoll, answer, cache_control
 from .protocol.problem import busy, log_unavailable, method_refused, problem
 from .protocol.reply import Reply, encode_reply
@@ -33,6 +34,9 @@ POLL_ONLY = ("poll",)
 
 _IDLE_ANSWERS = 1024
 """Idle answers remembered: one for each set of channels and cursor that equal readers ask with."""
+
+Credentials = tuple[str | None, ...]
+"""What a reader's grant is bound to; none where there is no grant."""
 
 _SSE = SSE()
 _WEBSOCKET = WebSocket()
@@ -59,6 +63,22 @@ class Hold(NamedTuple):
     transports: tuple[str, ...]
     """What its door offered, for later advice."""
     request: Request
+    grant: Grant | None = None
+    """What lets it read; None: its channels are public."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """More headers for its answer, whatever that will be."""
+
+
+class Visit(NamedTuple):
+    """A request that was let through, on its way to an answer."""
+
+    request: Request
+    transports: tuple[str, ...]
+    close: bool
+    ask: Ask
+    items: list[Resolved]
+    grant: Grant | None
+    headers: tuple[tuple[str, str], ...]
 
 
 class Wire:
@@ -73,9 +93,11 @@ class Wire:
 
     def __init__(self, state: State, *, clock: Callable[[], float] = time.time) -> None:
         self._state = state
+        self.gate = state.gate
         self._clock = clock
         self._cache_control = cache_control(state.config.shared_cache)
-        self._idle: dict[tuple[str, tuple[str, ...]], tuple[object, Reply]] = {}
+        self._idle: dict[tuple[str, tuple[str, ...], Credentials], tuple[object, float | None, Reply]] = {}
+        self._origins = Origins(state.config.origins)
         config = state.config
         self._advice: dict[tuple[str, ...], Advice] = {
             offer: Advice(
@@ -86,8 +108,12 @@ class Wire:
             for offer in (ALL, STREAM_OR_POLL, LONG_POLL, POLL_ONLY)
         }
         prefix = config.prefix
-        self._handlers = {f"{prefix}/poll": self._poll, f"{prefix}/events": self._events, f"{prefix}/ws": self._socket}
-        self.poll_path = f"{prefix}/poll"
+        self.poll_path, self.events_path, self.socket_path = (f"{prefix}/{name}" for name in ("poll", "events", "ws"))
+        self._handlers = {
+            self.poll_path: self._poll,
+            self.events_path: self._events,
+            self.socket_path: self._socket,
+        }
         self.paths = frozenset(self._handlers)
         """The paths answered here."""
 
@@ -95,12 +121,19 @@ class Wire:
         """Return what to ask of a client to which `transports` are offered."""
         return self._advice[transports]
 
-    def idle(self, query: str, transports: tuple[str, ...]) -> Reply | None:
-        """Return the answer to a GET of a poll without `If-None-Match`, if it was given before and nothing is new."""
-        remembered = self._idle.get((query, transports))
+    def idle(self, query: str, transports: tuple[str, ...], credentials: Credentials) -> Reply | None:
+        """Return the answer to a plain GET of a poll, if it was given before to this reader and nothing is new.
+
+        Plain is without `If-None-Match` and without `Origin`. `credentials` are the gate's, of a query with a grant.
+        """
+        remembered = self._idle.get((query, transports, credentials))
+        if remembered is None:
+            return None
+        mark, until, reply = remembered
         try:
-            if remembered is not None and remembered[0] is self._state.hub.mark():
-                return remembered[1]
+            # The mark moves with each event, and so with each revocation.
+            if mark is self._state.hub.mark() and (until is None or self._clock() < until):
+                return reply
         except LogError as error:
             return problem(log_unavailable(error))
         return None
@@ -113,118 +146,137 @@ class Wire:
             transports: what its door can offer this client now, best first.
             close: whether a held poll's connection ends with its answer.
         """
+        headers = self._origins.answer(request.headers, public=True)
         try:
             if request.method not in ("GET", "HEAD"):
+                preflight = self._origins.preflight(request.headers) if request.method == "OPTIONS" else None
+                if preflight is not None:
+                    return preflight
                 raise method_refused(request.method)
-            return self._handlers[request.path](request, transports, close)
+            ask, items = self._parse(request)
+            is_public = not guarded(items)
+            headers = self._origins.answer(request.headers, public=is_public)
+            if request.path == self.socket_path and not self._origins.allow(request.headers, public=is_public):
+                raise foreign_origin(request.headers["origin"])
+            grant = self.gate.admit(request, items, ask.grant)
+            return self._handlers[request.path](Visit(request, transports, close, ask, items, grant, headers))
         except Refusal as refusal:
-            return problem(refusal)
+            return problem(refusal, headers)
         except LogError as error:
-            return problem(log_unavailable(error))
+            return problem(log_unavailable(error), headers)
 
     def needs_app(self, request: Request) -> bool:
         """Whether answering may call functions of the app, which take their time."""
-        parse = parse_poll if request.path == self.poll_path else parse_stream
         try:
-            return any(_calls_app(item) for item in self._state.resolve(parse(request.query).channels))
-        except Refusal:
+            ask, items = self._parse(request)
+            closed = guarded(items)
+            is_known = not closed or self.gate.check(request, closed, ask.grant) is not None
+            return not is_known or any(_calls_app(item) for item in items)
+        except (Refusal, LogError):
             return False
 
-    def _poll(self, request: Request, transports: tuple[str, ...], close: bool) -> Reply | Hold:
+    def _parse(self, request: Request) -> tuple[Ask, list[Resolved]]:
+        if request.path == self.events_path:
+            ask = parse_stream(request.query, request.headers.get("last-event-id"))
+        else:
+            ask = (parse_poll if request.path == self.poll_path else parse_stream)(request.query)
+        return ask, self._state.resolve(ask.channels)
+
+    def _poll(self, visit: Visit) -> Reply | Hold:
         mark = self._state.hub.mark()
-        ask = parse_poll(request.query)
-        items = self._state.resolve(ask.channels)
-        advice = self.advice(transports)
+        request, ask, grant = visit.request, visit.ask, visit.grant
+        advice = self.advice(visit.transports)
         etag = request.headers.get("if-none-match")
-        reading, snapshots = self._read(request, ask, items)
+        reading, snapshots = self._read(visit)
         is_news = bool(reading.has_news or snapshots)
         wait = min(ask.wait, advice.hold)
+        cache_control = self._cache_control if grant is None else "no-store"
+        told = grant and grant.told
         if wait > 0 and not is_news and request.method == "GET":
-            transport = LongPoll(etag, self._cache_control, close=close)
-            return self._hold(transport, request, items, reading, transports, wait=wait)
-        reply = answer(reading, advice, snapshots, etag=etag, cache_control=self._cache_control)
-        if etag is None and not is_news and not ask.wait and not any(_calls_app(item) for item in items):
-            self._remember((request.query, transports), mark, reply)
+            transport = LongPoll(etag, cache_control, visit.headers, told, close=visit.close)
+            return self._hold(transport, visit, reading, wait=wait)
+        reply = answer(
+            reading, advice, snapshots, etag=etag, cache_control=cache_control, more=visit.headers, grant=told
+        )
+        is_plain = etag is None and "origin" not in request.headers
+        if is_plain and not is_news and not ask.wait and not told and not any(_calls_app(item) for item in visit.items):
+            self._remember(visit, mark, reply)
         return reply
 
-    def _events(self, request: Request, transports: tuple[str, ...], close: bool) -> Reply | Hold:
-        ask = parse_stream(request.query, request.headers.get("last-event-id"))
-        items = self._state.resolve(ask.channels)
-        if request.method == "HEAD":
-            return stream_head()
-        if "sse" not in transports:
+    def _events(self, visit: Visit) -> Reply | Hold:
+        head = stream_head(visit.headers)
+        if visit.request.method == "HEAD":
+            return head
+        if "sse" not in visit.transports:
             raise busy("This server cannot hold an event stream open for this client now.")
-        return self._open(_SSE, request, ask, items, transports, encode_reply(stream_head(), self._clock(), close=True))
+        return self._open(_SSE, visit, encode_reply(head, self._clock(), close=True))
 
-    def _socket(self, request: Request, transports: tuple[str, ...], close: bool) -> Reply | Hold:
-        ask = parse_stream(request.query)
-        items = self._state.resolve(ask.channels)
+    def _socket(self, visit: Visit) -> Reply | Hold:
+        request = visit.request
         if request.method == "HEAD":
             raise bad_request("A socket is opened with GET (RFC 6455 §4.1).")
-        self._check_origin(request)
-        if "websocket" not in transports:
+        if "websocket" not in visit.transports:
             raise busy("This server cannot hold a socket open for this client now.")
-        head = accept(f"{request.path}?{request.query}", request.headers)
-        return self._open(_WEBSOCKET, request, ask, items, transports, head)
+        return self._open(_WEBSOCKET, visit, accept(f"{request.path}?{request.query}", request.headers))
 
-    def _open(
-        self,
-        transport: Transport,
-        request: Request,
-        ask: Ask,
-        items: list[Resolved],
-        transports: tuple[str, ...],
-        head: bytes,
-    ) -> Hold:
+    def _open(self, transport: Transport, visit: Visit, head: bytes) -> Hold:
         """Open a stream: its head, a hello, and a first page of what was missed."""
-        reading, snapshots = self._read(request, ask, items)
-        advice, now = self.advice(transports), self._clock()
-        first = transport.hello(_beginning(ask.position, reading), advice, now, ask.nonce)
+        reading, snapshots = self._read(visit)
+        advice, now, ask = self.advice(visit.transports), self._clock(), visit.ask
+        told = visit.grant and visit.grant.told
+        first = transport.hello(_beginning(ask.position, reading), advice, now, ask.nonce, told)
         if reading.has_news or snapshots:
             first += transport.tell(reading, snapshots, advice, now)
-        return self._hold(transport, request, items, reading, transports, head=head, first=first)
+        return self._hold(transport, visit, reading, head=head, first=first)
 
     @staticmethod
     def _hold(
         transport: Transport,
-        request: Request,
-        items: list[Resolved],
+        visit: Visit,
         reading: Reading,
-        transports: tuple[str, ...],
         *,
         wait: float | None = None,
         head: bytes = b"",
         first: bytes = b"",
     ) -> Hold:
-        names = tuple(item.name for item in items)
-        told = len(reading.events)
         return Hold(
-            transport, tuple(items), names, reading.cursor, reading.more, wait, head, first, told, transports, request
+            transport,
+            tuple(visit.items),
+            tuple(item.name for item in visit.items),
+            reading.cursor,
+            reading.more,
+            wait,
+            head,
+            first,
+            len(reading.events),
+            visit.transports,
+            visit.request,
+            visit.grant,
+            visit.headers,
         )
 
-    def _read(self, request: Request, ask: Ask, items: list[Resolved]) -> tuple[Reading, list[Event]]:
+    def _read(self, visit: Visit) -> tuple[Reading, list[Event]]:
         """Read what is new, and the whole state of the channels that need it (WIRE §8)."""
+        ask, items = visit.ask, visit.items
         self._state.sources.ask(items)
         reading = self._state.hub.read(ask.channels, ask.position)
         newcomer = ask.position is Word.NOW
-        return reading, self._state.snapshots(items, reading, request.environ, newcomer=newcomer)
+        return reading, self._state.snapshots(items, reading, visit.request.environ, newcomer=newcomer)
 
-    def _remember(self, key: tuple[str, tuple[str, ...]], mark: object, reply: Reply) -> None:
+    def _remember(self, visit: Visit, mark: object, reply: Reply) -> None:
         if len(self._idle) >= _IDLE_ANSWERS:
             self._idle.clear()
-        self._idle[key] = mark, reply
+        query, grant = visit.request.query, visit.grant
+        if grant is None:
+            self._idle[query, visit.transports, ()] = mark, None, reply
+        elif is_with_grant(query):
+            credentials = self.gate.credentials_of(visit.request.headers)
+            self._idle[query, visit.transports, credentials] = mark, self.gate.renews(grant), reply
 
-    def _check_origin(self, request: Request) -> None:
-        """Refuse a page of another site: browsers send cookies with a socket's handshake (RFC 6455 §10.2)."""
-        origin = request.headers.get("origin")
-        if origin is None or origin in self._state.config.origins:
-            return
-        if urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
-            detail = (
-                f"Pages of {origin[:80]!a} may not open a socket here. If that is the app itself, have the proxy pass "
-                "Host on (nginx: proxy_set_header Host $http_host); else add the origin to LANDLINE_ORIGINS."
-            )
-            raise Refusal("not-allowed", 403, detail)
+
+def is_with_grant(query: str) -> bool:
+    """Whether a query may hold a grant; an answer to it is then one reader's alone."""
+    return "grant=" in query
 
 
 def _calls_app(item: Resolved) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..cursor import Cursor
 from ..event import Event
@@ -31,7 +32,14 @@ def body(reading: Reading, advice: Advice | None, snapshots: Sequence[Event] = (
 
 
 def answer(
-    reading: Reading, advice: Advice, snapshots: Sequence[Event] = (), *, etag: str | None = None, cache_control: str
+    reading: Reading,
+    advice: Advice,
+    snapshots: Sequence[Event] = (),
+    *,
+    etag: str | None = None,
+    cache_control: str,
+    more: Sequence[tuple[str, str]] = (),
+    grant: Mapping[str, Any] | None = None,
 ) -> Reply:
     """Render what a reader is told.
 
@@ -41,15 +49,23 @@ def answer(
         snapshots: states of whole channels, told ahead of the events.
         etag: the request's `If-None-Match`.
         cache_control: the answer's `Cache-Control`.
+        more: more headers.
+        grant: a grant that the reader does not have yet.
     """
     tag = f'W/"{reading.cursor}"'
-    headers = [("ETag", tag), ("Cache-Control", cache_control)]
-    if etag is not None and not snapshots and not reading.has_news and _matches(etag, tag):
+    headers = [("ETag", tag), ("Cache-Control", cache_control), *more]
+    has_news = bool(snapshots or grant or reading.has_news)
+    if etag is not None and not has_news and _matches(etag, tag):
         headers += [("Landline-Interval", f"{advice.interval:g}"), ("Landline-Hold", f"{advice.hold:g}")]
         return Reply("304 Not Modified", headers, b"")
-    content = body(reading, advice, snapshots)
+    content = body(reading, advice, snapshots, grant_member(grant))
     headers += [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
     return Reply("200 OK", headers, content)
+
+
+def grant_member(grant: Mapping[str, Any] | None) -> bytes:
+    """Render a grant as one more member of an answer."""
+    return b"" if grant is None else b', "grant": ' + json.dumps(grant).encode()
 
 
 def cache_control(shared: int | None) -> str:
@@ -63,30 +79,52 @@ class LongPoll:
     Args:
         etag: the request's `If-None-Match`.
         cache_control: the answer's `Cache-Control`.
+        more: more headers.
+        grant: a grant that the reader does not have yet.
         close: whether the connection ends with the answer.
     """
 
     name = "long-poll"
     ends = True
 
-    def __init__(self, etag: str | None, cache_control: str, *, close: bool = True) -> None:
+    def __init__(
+        self,
+        etag: str | None,
+        cache_control: str,
+        more: tuple[tuple[str, str], ...] = (),
+        grant: Mapping[str, Any] | None = None,
+        *,
+        close: bool = True,
+    ) -> None:
         self._etag = etag
         self._cache_control = cache_control
+        self._more = more
+        self._grant = grant
         self._close = close
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LongPoll) and self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash((self._etag, self._cache_control, self._close))
+        return hash((self._etag, self._cache_control, self._more, self._close))
 
-    def hello(self, cursor: Cursor, advice: Advice, at: float, nonce: str | None) -> bytes:
+    def hello(
+        self, cursor: Cursor, advice: Advice, at: float, nonce: str | None, grant: Mapping[str, Any] | None
+    ) -> bytes:
         """Say nothing: whatever is told first is the answer."""
         return b""
 
     def reply(self, reading: Reading, snapshots: Sequence[Event], advice: Advice) -> Reply:
         """Return the answer as data."""
-        return answer(reading, advice, snapshots, etag=self._etag, cache_control=self._cache_control)
+        return answer(
+            reading,
+            advice,
+            snapshots,
+            etag=self._etag,
+            cache_control=self._cache_control,
+            more=self._more,
+            grant=self._grant,
+        )
 
     def tell(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
         """Render the whole answer."""

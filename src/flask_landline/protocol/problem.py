@@ -36,8 +36,8 @@ RETRY_AFTER = 2
 """Seconds after which to try again what failed for a passing reason: one default poll interval."""
 
 
-def problem(refusal: Refusal) -> Reply:
-    """Render a refusal."""
+def problem(refusal: Refusal, more: Iterable[tuple[str, str]] = ()) -> Reply:
+    """Render a refusal, with more headers than its own."""
     fields = {
         "type": f"urn:landline:problem:{refusal.code}",
         "title": KINDS[refusal.code].title,
@@ -46,7 +46,7 @@ def problem(refusal: Refusal) -> Reply:
         "code": refusal.code,
         **refusal.fields,
     }
-    headers = list(refusal.headers)
+    headers = [*refusal.headers, *more]
     if refusal.retry_after is not None:
         headers.append(("Retry-After", str(refusal.retry_after)))
     return _document(fields, headers)
@@ -84,6 +84,14 @@ def unknown_channels(names: list[str]) -> Refusal:
     """Refuse channels that the app did not declare; `names` as the client wrote them."""
     detail = f"The app declares no channel {shown(names[0])}. Names are matched exactly, case and all."
     return Refusal("unknown-channel", 404, detail, channels=names)
+
+
+def not_allowed(names: list[str], status: int) -> Refusal:
+    """Refuse channels that the app lets this client not read: 401, if it may help to log in, or 403."""
+    what = "Log in, then ask again." if status == 401 else "Ask for the others without it."
+    return Refusal(
+        "not-allowed", status, f"The app does not let this client read {shown(names[0])}. {what}", channels=names
+    )
 
 
 def busy(detail: str) -> Refusal:

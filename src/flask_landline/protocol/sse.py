@@ -8,7 +8,7 @@ soon as it reads it, so that a connection cut between an `id` and its `data` wou
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..cursor import Cursor
@@ -21,12 +21,13 @@ RETRY = 2.0
 """Seconds an `EventSource` is told to wait before it reconnects."""
 
 
-def stream_head() -> Reply:
+def stream_head(more: Iterable[tuple[str, str]] = ()) -> Reply:
     """Return the head of a stream; its body ends with the connection, so that an HTTP/1.0 proxy understands it too."""
     headers = [
         ("Content-Type", "text/event-stream"),
         ("Cache-Control", "no-store, no-transform"),
         ("X-Accel-Buffering", "no"),  # nginx collects the stream otherwise, and gives it out at its end
+        *more,
     ]
     return Reply("200 OK", headers, b"")
 
@@ -37,9 +38,11 @@ class SSE:
     name = "sse"
     ends = False
 
-    def hello(self, cursor: Cursor, advice: Advice, at: float, nonce: str | None) -> bytes:
+    def hello(
+        self, cursor: Cursor, advice: Advice, at: float, nonce: str | None, grant: Mapping[str, Any] | None
+    ) -> bytes:
         """Render the first block, which proves to the client that the stream gets through."""
-        return b"retry: %d\n" % (RETRY * 1000) + _sign(cursor, advice, at, nonce)
+        return b"retry: %d\n" % (RETRY * 1000) + _sign(cursor, advice, at, nonce, grant)
 
     def tell(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
         """Render a reset, snapshots and events; the position after them, where no event brings it."""
@@ -54,18 +57,23 @@ class SSE:
 
     def keepalive(self, cursor: Cursor, advice: Advice, at: float) -> bytes:
         """Render a sign of life, with the position up to which the channels are checked."""
-        return _sign(cursor, advice, at, None)
+        return _sign(cursor, advice, at)
 
     def goodbye(self, retry: float) -> bytes:
         """Render the end, for our client and for any `EventSource`."""
         return b"retry: %d\n" % (retry * 1000) + _block({"goodbye": {"retry": round(retry, 3)}})
 
 
-def _sign(cursor: Cursor, advice: Advice, at: float, nonce: str | None) -> bytes:
+def _sign(
+    cursor: Cursor, advice: Advice, at: float, nonce: str | None = None, grant: Mapping[str, Any] | None = None
+) -> bytes:
     fields: dict[str, Any] = {"cursor": str(cursor)}
     if nonce is not None:
         fields["nonce"] = nonce
-    return _block(fields | {"at": round(at, 3), "advice": json.loads(advice.encoded)}, cursor)
+    fields |= {"at": round(at, 3), "advice": json.loads(advice.encoded)}
+    if grant is not None:
+        fields["grant"] = grant
+    return _block(fields, cursor)
 
 
 def _block(fields: dict[str, Any], cursor: Cursor | None = None) -> bytes:

@@ -6,8 +6,8 @@ once serve every line that is owed the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from ..cursor import Cursor
 from ..event import Event
@@ -23,7 +23,9 @@ class Transport(Protocol):
     ends: bool
     """Whether a line of this transport ends with the first thing it is told."""
 
-    def hello(self, cursor: Cursor, advice: Advice, at: float, nonce: str | None) -> bytes:
+    def hello(
+        self, cursor: Cursor, advice: Advice, at: float, nonce: str | None, grant: Mapping[str, Any] | None
+    ) -> bytes:
         """Render the first thing a line is told, before anything it missed."""
 
     def tell(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:

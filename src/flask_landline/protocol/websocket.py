@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from websockets.datastructures import Headers
 from websockets.frames import CloseCode, Frame, Opcode
@@ -18,11 +19,13 @@ from ..errors import Refusal
 from ..event import Event
 from ..reading import Reading
 from .advice import Advice
-from .poll import body
+from .poll import body, grant_member
 
 SUBPROTOCOL = Subprotocol("landline.v1")
 MAX_MESSAGE = 4096
 """Bytes of a client's message: clients have nothing to say here, so nobody needs to be read at length."""
+_SHOWN = 200
+"""Characters of what is wrong with a handshake that a refusal repeats."""
 
 _quiet = logging.getLogger("flask_landline.frames")
 _quiet.setLevel(logging.CRITICAL)  # what a client does wrong is answered to it, and lines have an access log
@@ -34,9 +37,12 @@ class WebSocket:
     name = "websocket"
     ends = False
 
-    def hello(self, cursor: Cursor, advice: Advice, at: float, nonce: str | None) -> bytes:
+    def hello(
+        self, cursor: Cursor, advice: Advice, at: float, nonce: str | None, grant: Mapping[str, Any] | None
+    ) -> bytes:
         """Render the first message, which proves to the client that the socket gets through."""
-        return _sign(cursor, advice, at, b"" if nonce is None else b', "nonce": ' + json.dumps(nonce).encode())
+        extra = b"" if nonce is None else b', "nonce": ' + json.dumps(nonce).encode()
+        return _sign(cursor, advice, at, extra + grant_member(grant))
 
     def tell(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
         """Render one message."""
@@ -67,7 +73,8 @@ def accept(path: str, headers: Mapping[str, str]) -> bytes:
     protocol = ServerProtocol(select_subprotocol=_select, logger=_quiet)
     response = protocol.accept(Request(path, Headers(headers)))
     if response.status_code != 101:
-        detail = f"This address speaks WebSocket, and the request is no handshake: {protocol.handshake_exc}. "
+        why = ascii(str(protocol.handshake_exc))[1:-1][:_SHOWN]  # it repeats headers as they came
+        detail = f"This address speaks WebSocket, and the request is no handshake: {why}. "
         raise Refusal(
             "bad-request",
             400,
@@ -134,6 +141,6 @@ def close_frame(code: int, reason: str = "") -> bytes:
     return Frame(Opcode.CLOSE, code.to_bytes(2, "big") + reason.encode()).serialize(mask=False)
 
 
-def _sign(cursor: Cursor, advice: Advice, at: float, nonce: bytes) -> bytes:
-    extra = b'%b, "at": %.3f' % (nonce, at)
+def _sign(cursor: Cursor, advice: Advice, at: float, extra: bytes) -> bytes:
+    extra = b'%b, "at": %.3f' % (extra, at)
     return text_frame(body(Reading((), cursor, cursor), advice, extra=extra))

@@ -17,8 +17,9 @@ from ..protocol.problem import problem
 from ..protocol.request import Request, encode_query
 from ..sideloop import SideLoop
 from ..state import State
-from ..wire import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL, Hold, Wire
+from ..wire import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL, Hold, Wire, is_with_grant
 from . import detach
+from .asking import VISIT
 from .places import Places
 from .send import send
 
@@ -41,6 +42,7 @@ class WireMiddleware:
         self._wsgi_app = wsgi_app
         self._state = state
         self._wire = Wire(state)
+        self._has_key = False
         self.sideloop = SideLoop(state, self._wire)
         """Holds the connections taken from the server."""
         self.listener = Listener(state.config.listen, self._wire, self.sideloop) if state.config.listen else None
@@ -51,16 +53,26 @@ class WireMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one WSGI request (PEP 3333)."""
+        if self._state.channels.guarded and not self._has_key:
+            self._wire.gate.require_key()  # at the first request: in development that is at once, and on the page
+            self._has_key = True
         if self.listener is not None:
             self.listener.ensure()
         path = environ.get("PATH_INFO", "")
-        if path not in self._wire.paths:
+        if path not in self._wire.paths or VISIT in environ:
             self._note_position(environ)
             return self._wsgi_app(environ, start_response)
         server_socket = detach.find(environ)
         transports = self._transports(environ, server_socket)
-        if path == self._wire.poll_path and environ["REQUEST_METHOD"] == "GET" and "HTTP_IF_NONE_MATCH" not in environ:
-            idle = self._wire.idle(environ.get("QUERY_STRING", ""), transports)
+        if (
+            path == self._wire.poll_path
+            and environ["REQUEST_METHOD"] == "GET"
+            and "HTTP_IF_NONE_MATCH" not in environ
+            and "HTTP_ORIGIN" not in environ
+        ):
+            query = environ.get("QUERY_STRING", "")
+            credentials = self._wire.gate.credentials(environ) if is_with_grant(query) else ()
+            idle = self._wire.idle(query, transports, credentials)
             if idle is not None:
                 return send(idle, environ, start_response)
         outcome = self._wire.handle(_request(environ), transports)
@@ -99,7 +111,7 @@ class WireMiddleware:
         try:
             self.sideloop.admit()
         except Refusal as refusal:
-            return send(problem(refusal), environ, start_response)
+            return send(problem(refusal, hold.headers), environ, start_response)
         try:
             self.sideloop.hold(detach.take(server_socket), hold)
         except BaseException:  # no descriptor, or no thread, is left

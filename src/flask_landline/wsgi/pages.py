@@ -11,10 +11,18 @@ from ..protocol.openapi import describe
 from ..protocol.problem import method_refused, not_here, problem
 from ..state import State
 from ..wire import ALL
+from .asking import add_view
 from .middleware import POSITION
 
 _STATIC = Path(__file__).parent.parent / "static"
-_FILES = {"script": "landline.js", "types": "landline.d.ts"}
+_FILES = {
+    "script": "landline.js",
+    "types": "landline.d.ts",
+    "htmx": "landline-htmx.js",
+    "htmx_types": "landline-htmx.d.ts",
+    "status": "landline-status.js",
+    "status_types": "landline-status.d.ts",
+}
 _DESCRIPTION = "openapi.json"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -38,6 +46,7 @@ def add_pages(app: Flask, state: State) -> None:
 
     # The app's own routes under the prefix are more specific, and go first; so the prefix itself is left to the app.
     blueprint.add_url_rule("/<path:name>", "elsewhere", refuse, methods=_METHODS)
+    add_view(blueprint)
     app.register_blueprint(blueprint)
     app.add_template_global(landline_script)
 

@@ -1,0 +1,266 @@
+"""Who may read: the gate before each channel that has a reader function (WIRE §9).
+
+Asking the app takes a trip through Flask, so its yes is kept as a grant: a signed token that the client sends along,
+and that any process of the app can check by itself. A grant is good for
+
+- exactly the channels it was given for;
+- the cookie and the `Authorization` it was given to: a token found in somebody's log opens nothing without them, and
+  who has logged in or out since is asked anew;
+- some minutes;
+- as long as nobody revokes it. A revocation is an event in the log, on a channel that no client can ask for, and a
+  grant carries the log's position from before the app was asked: the log's order decides, not clocks.
+
+A grant with anything wrong about it is no grant: the app is asked, and nobody is told what was wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from flask import Flask
+from itsdangerous import BadData, URLSafeSerializer
+
+from . import forks
+from .channel import RESERVED, Resolved
+from .config import Config
+from .cursor import Cursor, Position, Word
+from .errors import UsageError
+from .hub import Hub
+from .protocol.request import Request
+
+RENEW_BEFORE = 0.25
+"""Share of a grant's life at the end of which it is not accepted any more: whoever uses it is given the next one, and
+has it before the first has ended."""
+JITTER = 0.1
+"""Share of its life that a grant may be short of: lines that were opened together do not end together."""
+_PURPOSE = "flask-landline.grant.1"
+"""Keeps these signatures apart from everything else that is signed with the app's key, and from grants of other
+forms."""
+
+Ask = Callable[[Request, list[Resolved]], "str | int | None"]
+"""Asks the app: returns the reader's identity, or raises a `Refusal`."""
+
+
+class Grant(NamedTuple):
+    """The app's yes to one reader, for some time."""
+
+    names: tuple[str, ...]
+    """The channels it is for, sorted; those that need none are not among them."""
+    who: str | None
+    """Whose it is, by `fingerprint`; None: the app does not tell its readers apart."""
+    expires: float
+    """Unix seconds."""
+    given: Cursor
+    """The log's position before the app was asked."""
+    token: str
+    fresh: bool = False
+    """Whether the client does not have it yet."""
+
+    @property
+    def told(self) -> dict[str, Any] | None:
+        """What the client is told of it (WIRE §9); None: nothing."""
+        return {"token": self.token, "expires": self.expires} if self.fresh else None
+
+
+class Gate:
+    """Lets readers through, in one process.
+
+    Args:
+        app: has the keys.
+        hub: reads the log.
+        config: the app's.
+        ask: asks the app.
+        clock: Unix seconds.
+        rand: draws from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        hub: Hub,
+        config: Config,
+        ask: Ask,
+        *,
+        clock: Callable[[], float] = time.time,
+        rand: Callable[[], float] = random.random,
+    ) -> None:
+        self._app = app
+        self._hub = hub
+        self._ask = ask
+        self._age = config.grant_age
+        self._clock = clock
+        self._rand = rand
+        self._headers = tuple(name.lower() for name in config.credentials)
+        self._keys = tuple("HTTP_" + name.upper().replace("-", "_") for name in config.credentials)
+        self.revocations = Revocations(hub, keep_for(config), clock)
+
+    def admit(self, request: Request, items: Iterable[Resolved], token: str | None) -> Grant | None:
+        """Return the reader's grant: the one it brought, or a new one; None where all channels are public.
+
+        Raises:
+            Refusal: the app lets it read one of them not, or cannot say.
+            LogError: the log cannot be read.
+        """
+        closed = guarded(items)
+        if not closed:
+            return None
+        return self.check(request, closed, token) or self._give(request, closed)
+
+    def check(self, request: Request, items: Iterable[Resolved], token: str | None) -> Grant | None:
+        """Return what a token stands for, None if it is not good here and now.
+
+        Raises:
+            LogError: the log cannot be read, so nobody knows what is revoked.
+        """
+        names = _names(items)
+        if token is None:
+            return None
+        try:
+            who, expires, epoch, offset = self._signer().loads(token, salt=self._salt(names, request))
+        except BadData:
+            return None
+        grant = Grant(names, who, expires, Cursor(epoch, offset), token)
+        if self._clock() >= self.renews(grant) or self.revocations.cover(grant):
+            return None
+        return grant
+
+    def renews(self, grant: Grant) -> float:
+        """Return the time from which a grant is not accepted any more, Unix seconds; what it has opened goes on."""
+        return grant.expires - RENEW_BEFORE * self._age
+
+    def seconds_left(self, grant: Grant) -> float:
+        """Return the seconds for which what a grant has opened may stay open."""
+        return max(0.0, grant.expires - self._clock())
+
+    def credentials(self, environ: Mapping[str, Any]) -> tuple[str | None, ...]:
+        """Return what a grant is bound to, of a WSGI environment."""
+        return tuple([environ.get(key) for key in self._keys])
+
+    def credentials_of(self, headers: Mapping[str, str]) -> tuple[str | None, ...]:
+        """Return the same of headers, names in lower case."""
+        return tuple([headers.get(name) for name in self._headers])
+
+    def require_key(self) -> None:
+        """Make sure that there is something to sign grants with.
+
+        Raises:
+            UsageError: there is not.
+        """
+        self._signer()
+
+    def _give(self, request: Request, closed: list[Resolved]) -> Grant:
+        names = _names(closed)
+        signer = self._signer()
+        given = self._hub.position()  # before asking: what is revoked while the app thinks is revoked
+        who = fingerprint(self._ask(request, closed))
+        expires = round(self._clock() + self._age * (1 - JITTER * self._rand()), 3)
+        token = signer.dumps([who, expires, *given], salt=self._salt(names, request))
+        return Grant(names, who, expires, given, str(token), fresh=True)
+
+    def _salt(self, names: tuple[str, ...], request: Request) -> bytes:
+        """Return what a signature holds for beside what it signs.
+
+        These need not be in the token, which would make it longer, and a password's digest would be in URLs.
+        """
+        return json.dumps([_PURPOSE, names, self.credentials_of(request.headers)]).encode()
+
+    def _signer(self) -> URLSafeSerializer:
+        key = self._app.secret_key
+        if not key:
+            raise UsageError(
+                "A channel has a reader function, and the app has no SECRET_KEY to sign grants with. Set "
+                "app.config['SECRET_KEY'], the same in all processes; this makes one: "
+                "python -c 'import secrets; print(secrets.token_hex())'"
+            )
+        # As Flask does for its sessions: the newest key signs, and is the last one.
+        keys = [*(self._app.config.get("SECRET_KEY_FALLBACKS") or ()), key]
+        return URLSafeSerializer(keys, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256})
+
+
+class Revocations:
+    """What was revoked, as far as the log tells; safe to use from any thread.
+
+    Args:
+        hub: reads the log.
+        keep_for: seconds for which a revocation matters.
+        clock: Unix seconds.
+    """
+
+    def __init__(self, hub: Hub, keep_for: float, clock: Callable[[], float]) -> None:
+        self._hub = hub
+        self._keep_for = keep_for
+        self._clock = clock
+        self._position: Position = Word.START
+        self._newest: dict[tuple[str, str], tuple[int, float]] = {}
+        """Of each reader and each channel the newest revocation's offset and time, oldest first."""
+        self.after_fork()
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """Have a lock that no thread of the parent holds."""
+        self._lock = threading.Lock()
+        self._mark: object = None
+
+    def cover(self, grant: Grant) -> bool:
+        """Tell whether a grant is revoked: by its reader, by one of its channels, or by another life of the log.
+
+        Raises:
+            LogError: the log cannot be read.
+        """
+        mark = self._hub.mark()
+        with self._lock:
+            if mark is not self._mark:
+                self._catch_up()
+                self._mark = mark
+            keys = [("channel", name) for name in grant.names]
+            if grant.who is not None:
+                keys.append(("who", grant.who))
+            newest = max(self._newest.get(key, (0, 0.0))[0] for key in keys)
+            assert isinstance(self._position, Cursor)
+            return grant.given.epoch != self._position.epoch or newest > grant.given.offset
+
+    def _catch_up(self) -> None:
+        more = True
+        while more:
+            reading = self._hub.read((RESERVED,), self._position)
+            if reading.reset is not None and reading.reset.reason != "trimmed":
+                self._newest.clear()
+            for event in reading.events:
+                for key in event.data.items():
+                    self._newest.pop(key, None)
+                    self._newest[key] = event.offset, event.at
+            more = reading.more
+            self._position = reading.cursor if more else reading.tail
+        forgotten = self._clock() - self._keep_for
+        while self._newest and next(iter(self._newest.values()))[1] < forgotten:
+            del self._newest[next(iter(self._newest))]
+
+
+def guarded(items: Iterable[Resolved]) -> list[Resolved]:
+    """Return those channels that have a reader function."""
+    return [item for item in items if item.channel.reader_function is not None]
+
+
+def keep_for(config: Config) -> float:
+    """Return the seconds for which a revocation is kept: twice a grant's life, as the age may have been lowered."""
+    return 2 * config.grant_age
+
+
+def fingerprint(identity: str | int | None) -> str | None:
+    """Return what stands for a reader in tokens, and so in URLs: nobody's name or address.
+
+    `7` and `"7"` are one reader: flask-login turns every id into a string.
+    """
+    if identity is None:
+        return None
+    return hashlib.sha256(f"{_PURPOSE}:{identity}".encode()).hexdigest()[:20]
+
+
+def _names(items: Iterable[Resolved]) -> tuple[str, ...]:
+    return tuple(sorted(item.name for item in items))
