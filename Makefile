@@ -12,6 +12,10 @@ MAKEFLAGS += --no-print-directory
 PORT ?= 5000
 HOST ?= 127.0.0.1
 ARGS ?=
+ONLY ?=
+ROUNDS ?=
+PEERS ?=
+QUICK ?=
 export PYTHON ?= python3
 
 BIN := .venv/bin
@@ -19,6 +23,8 @@ BIN := .venv/bin
 RUN := .venv/.stamp-run
 DEV := .venv/.stamp-dev
 NODE := node_modules/.stamp
+# The smoke test needs no peers.
+BENCH := $(if $(filter smoke,$(ONLY)),$(DEV),bench/.venv/.stamp)
 CODE := $(wildcard src tests tools examples bench)
 
 .PHONY: help demo lesson test check bench format constraints debian clean
@@ -52,8 +58,13 @@ check: $(DEV) $(NODE)  ## lint, formats, types, the built bundle and the docs
 	@$(BIN)/python tools/check_docs.py
 	@echo "landline: all checks passed"
 
-bench: $(DEV)  ## measure: every number in the docs comes from here
-	@$(BIN)/python -m bench $(ARGS)
+bench: $(BENCH)  ## measure, beside others: ONLY=polls,fanout, ONLY=smoke, QUICK=1, ROUNDS=5, PEERS=nchan
+ifeq ($(ONLY),smoke)
+	@$(BIN)/python -m bench.smoke
+else
+	@bench/.venv/bin/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	    $(if $(PEERS),--peers "$(PEERS)") $(if $(QUICK),--quick)
+endif
 
 format: $(DEV)  ## put the Python code into its format and repair what ruff can
 	@$(BIN)/ruff format .
@@ -66,7 +77,7 @@ debian:  ## install what the tests need from Debian's packages, where it is miss
 	@tools/debian.sh
 
 clean:  ## remove what was installed and built here; logs of the examples stay
-	@rm -rf .venv node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/results
+	@rm -rf .venv node_modules bench/.venv bench/.cache bench/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/results
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN): pyproject.toml constraints.txt tools/venv.sh
@@ -76,6 +87,10 @@ $(RUN): pyproject.toml constraints.txt tools/venv.sh
 $(DEV): pyproject.toml constraints.txt tools/venv.sh
 	@tools/venv.sh dev
 	@touch $(RUN) $@
+
+bench/.venv/.stamp: pyproject.toml bench/requirements.txt bench/constraints.txt bench/package-lock.json bench/install.sh
+	@bench/install.sh
+	@touch $@
 
 $(NODE): package.json package-lock.json tools/node.sh
 	@tools/node.sh

@@ -1,16 +1,18 @@
-"""The app under measurement: a channel, a route that publishes, and the plain route that people write by hand."""
+"""The app under measurement: channels, routes that publish, and the plain route that people write by hand."""
 
 from __future__ import annotations
 
 import os
+import time
 
 from flask import Flask, Response, jsonify, request
 from flask_landline import Landline
 
 app = Flask(__name__, instance_path=os.environ["BENCH_FOLDER"])
-app.config.update({key: value for key, value in os.environ.items() if key.startswith("LANDLINE_")})
+app.config.from_prefixed_env()  # FLASK_LANDLINE_LISTEN='"127.0.0.1:8001"'
 live = Landline(app)
 orders = live.channel("orders", keep=None, keep_for=None)
+others = live.channel("room/<int:number>", keep=None, keep_for=None)
 
 
 @app.get("/plain")
@@ -22,4 +24,26 @@ def plain() -> Response:
 @app.post("/publish")
 def publish() -> str:
     """Publish the request's JSON."""
-    return orders.publish(request.get_json(force=True)).cursor
+    return orders.publish(request.get_json()).cursor
+
+
+@app.post("/publish/now")
+def publish_now() -> str:
+    """Publish the moment of publishing itself: the request's way here does not count."""
+    return orders.publish(moment()).cursor
+
+
+def moment() -> dict[str, object]:
+    """Return an event that says when it was made: by the clock of the load program, and by the browser's."""
+    return {"text": f"@T{time.monotonic_ns():020}", "at": time.time()}
+
+
+@app.get("/page")
+def page() -> str:
+    """Read in a browser: how long each event took to its handler."""
+    return """<!doctype html><script type="module">
+      import { Landline } from "/landline/landline.js";
+      window.delays = [];
+      window.line = new Landline();
+      line.on("orders", (data) => delays.push((performance.timeOrigin + performance.now()) / 1000 - data.at));
+    </script>"""

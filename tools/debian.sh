@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what tools/debian-packages.txt lists and this machine lacks.
+# Install what tools/debian-packages.txt, or another list, names and this machine lacks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
@@ -11,6 +11,6 @@ while read -r package proof; do
         /*) [ -e "$proof" ] || missing+=("$package") ;;
         *) command -v "$proof" >/dev/null || missing+=("$package") ;;
     esac
-done <tools/debian-packages.txt
+done <"${1:-tools/debian-packages.txt}"
 
 [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"

@@ -2,8 +2,9 @@
  *
  *   polls PORT CONNECTIONS SECONDS < request
  *
- * Prints one JSON line: answers a second, latency (p50, p99, in seconds), how busy this program's processor was (near 1
- * it is itself what was measured), connections that had to be opened again, and answers that were not 200 or 304.
+ * Prints one JSON line: answers a second, all answers (with those of the time to warm up), latency (p50, p99, in seconds),
+ * how busy this program's processor was (near 1 it is itself what was measured), connections that had to be opened again,
+ * and answers that were not 200 or 304.
  */
 #include "load.h"
 
@@ -54,7 +55,7 @@ int main(int argc, char **argv) {
     double seconds = atof(argv[3]);
     request_size = fread(request, 1, sizeof request, stdin);
     static long histogram[LONGEST + 1];
-    long answers = 0, refused = 0, reopened = 0;
+    long answers = 0, all = 0, refused = 0, reopened = 0;
     struct connection *connections = calloc(count, sizeof *connections);
     poller = epoll_create1(0);
     for (int i = 0; i < count; i++) open_connection(&connections[i]);
@@ -78,6 +79,7 @@ int main(int argc, char **argv) {
                 continue;
             }
             int64_t told = now();
+            all++;
             if (told >= begin) {
                 long us = (told - c->asked) / 1000;
                 histogram[us < LONGEST ? us : LONGEST]++;
@@ -88,8 +90,8 @@ int main(int argc, char **argv) {
         }
     }
     double took = (now() - begin) / 1e9;
-    printf("{\"rate\": %.1f, \"p50\": %.6f, \"p99\": %.6f, \"client\": %.3f, \"reopened\": %ld, \"refused\": %ld}\n",
-           answers / took, percentile(histogram, answers, 0.5), percentile(histogram, answers, 0.99),
+    printf("{\"rate\": %.1f, \"all\": %ld, \"p50\": %.6f, \"p99\": %.6f, \"client\": %.3f, \"reopened\": %ld, \"refused\": %ld}\n",
+           answers / took, all, percentile(histogram, answers, 0.5), percentile(histogram, answers, 0.99),
            (busy() - busy_before) / took, reopened, refused);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* Holds very many readers of one server, and measures when each is told what was published.
  *
- *   readers PORT KIND FIRST NEXT PUBLISH [BEFORE AFTER]...
+ *   readers PORT PUBLISH_PORT KIND FIRST NEXT PUBLISH [BEFORE AFTER]...
  *
  * KIND      sse, websocket, socketio (Engine.IO 4 over WebSocket) or poll (long polls)
  * FIRST     a reader's request; {i} in it stands for the reader's number
@@ -42,7 +42,7 @@ struct reader {
     long pending_size;
 };
 
-static int port, poller, captures;
+static int port, publish_port, poller, captures;
 static enum kind kind;
 static const char *first_request, *next_request, *before[MOST_CAPTURES], *after[MOST_CAPTURES];
 static char *publish_request, *publish_stamp;
@@ -54,7 +54,7 @@ static int delivered, wanted;
 static int64_t moment;             /* when the bytes at hand came in */
 
 static void connect_reader(struct reader *r) {
-    r->fd = begin_connect(port, r->number);
+    r->fd = begin_connect(r->kind == PUBLISHER ? publish_port : port, r->number);
     r->open = r->in_frames = r->matched = 0;
     r->header_size = 0;
     struct epoll_event event = {.events = EPOLLOUT, .data.ptr = r};
@@ -309,15 +309,15 @@ static void wait_until_ready(double seconds) {
 
 int main(int argc, char **argv) {
     static const char *kinds[] = {"sse", "websocket", "socketio", "poll"};
-    if (argc < 6) { fprintf(stderr, "usage: readers PORT KIND FIRST NEXT PUBLISH [BEFORE AFTER]...\n"); return 2; }
-    port = atoi(argv[1]);
-    for (kind = SSE; kind < PUBLISHER && strcmp(argv[2], kinds[kind]); kind++) {}
-    if (kind == PUBLISHER) { fprintf(stderr, "readers: no kind %s\n", argv[2]); return 2; }
-    first_request = argv[3], next_request = argv[4], publish_request = argv[5];
+    if (argc < 7) { fprintf(stderr, "usage: readers PORT PUBLISH_PORT KIND FIRST NEXT PUBLISH [BEFORE AFTER]...\n"); return 2; }
+    port = atoi(argv[1]), publish_port = atoi(argv[2]);
+    for (kind = SSE; kind < PUBLISHER && strcmp(argv[3], kinds[kind]); kind++) {}
+    if (kind == PUBLISHER) fail("no kind %s", argv[3]);
+    first_request = argv[4], next_request = argv[5], publish_request = argv[6];
     publish_stamp = strstr(publish_request, STAMP);
-    if (!publish_stamp) { fprintf(stderr, "readers: no %s in PUBLISH\n", STAMP); return 2; }
+    if (!publish_stamp) fail("no %s in PUBLISH", STAMP);
     publish_stamp += 2;
-    for (int i = 6; i + 1 < argc && captures < MOST_CAPTURES; i += 2, captures++)
+    for (int i = 7; i + 1 < argc && captures < MOST_CAPTURES; i += 2, captures++)
         before[captures] = argv[i], after[captures] = argv[i + 1];
     raise_limit();
     poller = epoll_create1(0);

@@ -1,0 +1,14 @@
+"""The jobs, one file each: `run(session)` measures and returns its results."""
+
+from bench.jobs import cache, fanout, growth, idle, latency, polls, publish, route
+
+JOBS = {
+    "polls": polls.run,
+    "fanout": fanout.run,
+    "idle": idle.run,
+    "publish": publish.run,
+    "latency": latency.run,
+    "growth": growth.run,
+    "cache": cache.run,
+    "route": route.run,
+}

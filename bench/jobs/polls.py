@@ -1,0 +1,57 @@
+"""Idle polls: how many of "is there anything new?" one processor answers when there is not."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from bench.load import poll, request, target
+from bench.peers.peer import Server
+from bench.processes import cpu
+from bench.results import Results
+from bench.session import Session, noting
+
+CEILING = "the load program's own ceiling: a trivial C server"
+METRICS = {
+    "polls/s": "{:,.0f}",
+    "per second of processor": "{:,.0f}",
+    "p50 ms": "{:.2f}",
+    "p99 ms": "{:.2f}",
+    "load program busy": "{:.0%}",
+}
+CASE = "32 connections"
+
+
+def run(session: Session) -> list[Results]:
+    """Ask all of them in turns."""
+    results = Results("polls", "idle polls a second, on one processor", METRICS)
+    with ExitStack() as stack:
+        port, pid = stack.enter_context(target())
+        servers = {CEILING: Server((pid,), port, poll=request("/"))}
+        for peer in session.peers:
+            if not peer.can("polls"):
+                results.add_unable(peer.name, CASE, peer.unable["polls"])
+                continue
+            with noting(results, peer.name, CASE):
+                servers[peer.name] = stack.enter_context(session.server(peer))
+        for name in session.turns(servers, str):
+            with noting(results, name, CASE):
+                results.add(name, CASE, **measure(servers[name], session.sized(3.0, 0.5)))
+    return [results]
+
+
+def measure(server: Server, seconds: float) -> dict[str, float]:
+    """Ask one server.
+
+    What it does in a second of its processor's time is beside what it does in a second: the load program has one
+    processor too, and nginx is nearly as quick as that.
+    """
+    before = cpu(server.pids)
+    polled = poll(server.port, server.poll, seconds=seconds)
+    used = cpu(server.pids) - before
+    return {
+        "polls/s": polled.rate,
+        "per second of processor": polled.count / used,
+        "p50 ms": polled.p50 * 1e3,
+        "p99 ms": polled.p99 * 1e3,
+        "load program busy": polled.client,
+    }
