@@ -17,8 +17,7 @@ def log(remote: str, transport: str, query: str, seconds: float, told: int, reas
         query: its query, as the client wrote it.
         seconds: how long it was held.
         told: events told.
-        reason: why it ended: `done`, `gone` (the client), `slow` (it was cut), `left` (the process ended),
-            `ended` (its grant).
+        reason: why it ended: `done`, `gone` (the client), `slow` (it was cut), `left` (the process ended).
     """
     # ascii: what a client sent must not be able to end the line.
     shown = ascii(without_grant(query))[1:-1]

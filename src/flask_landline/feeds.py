@@ -15,7 +15,8 @@ Key = tuple[Transport, tuple[str, ...], tuple[str, ...]]
 """What lines of one feed have in common: transport, channels, and what their clients are offered."""
 
 _NO_REQUEST = Request("GET", "", "", MappingProxyType({}), "")
-"""In place of the request that made a feed: a WSGI environment would outlive its line by as long as the feed."""
+"""In place of the request that made a feed: a WSGI environment would outlive its line by as long as the feed. Grants
+stay with their lines: readers of different ones are owed the same bytes."""
 
 
 class Feed:
@@ -27,7 +28,7 @@ class Feed:
     __slots__ = ("hold", "lines", "told", "written")
 
     def __init__(self, hold: Hold) -> None:
-        self.hold = hold._replace(head=b"", first=b"", request=_NO_REQUEST)
+        self.hold = hold._replace(head=b"", first=b"", request=_NO_REQUEST, grant=None)
         """The hold that made it: its transport, names, items and transports stand for all."""
         self.lines: set[Line] = set()
         self.told = 0

@@ -36,6 +36,7 @@ class Line(Outlet):
         owner: the side loop.
         back: called instead of closing, when the answer was sent and the connection may be used on, with what the
             client has sent early.
+        lasts: seconds after which its grant ends; None: it has none.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class Line(Outlet):
         "cursor",
         "due",
         "feed",
+        "grant",
         "opened",
         "query",
         "remote",
@@ -63,6 +65,7 @@ class Line(Outlet):
         max_pending: int,
         owner: Owner,
         back: Callable[[bytes], None] | None = None,
+        lasts: float | None = None,
     ) -> None:
         super().__init__(loop, sock, max_pending)
         self.transport = hold.transport
@@ -73,8 +76,10 @@ class Line(Outlet):
         # Not the request itself: a WSGI environment would be most of a line's memory.
         self.remote, self.query = hold.request.remote, hold.request.query
         self.opened = self.written = loop.time()
-        self.due = None if hold.wait is None else self.opened + hold.wait
-        """When a long poll is answered in any case; None for a stream."""
+        self.grant = hold.grant
+        ends = [seconds for seconds in (hold.wait, lasts) if seconds is not None]
+        self.due = self.opened + min(ends) if ends else None
+        """When it ends in any case: a long poll with an answer, a stream with its grant; None: never."""
         self.told = hold.told
         """Events told, less those its feed had told when it joined."""
         self.feed: Feed | None = None
