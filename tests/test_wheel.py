@@ -88,3 +88,20 @@ def test_one_failure_ends_nobody_elses_deadline(loop: Loop, caplog: pytest.LogCa
         loop.advance(10)
     assert served == ["beside it", "after it"]
     assert "bad luck" in caplog.text
+
+
+def test_lag_is_how_late_the_last_turn_was_or_the_next_one_is(loop: Loop) -> None:
+    """A loop that is stuck never tells: so it is asked from outside, by another clock."""
+    now = 0.0
+    wheel = Wheel[str](loop, lambda item, now: wheel.add(item, now + 10), clock=lambda: now)  # type: ignore[arg-type]
+    assert wheel.lag == 0
+    wheel.add("line", 1.0)
+    assert wheel.lag == 0
+    now = 4.0
+    assert wheel.lag == 3
+    loop.now = 4.0
+    loop.advance(0)
+    assert wheel.lag == 3
+    loop.advance(20)
+    now = loop.now
+    assert wheel.lag == 0

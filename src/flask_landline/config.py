@@ -48,6 +48,11 @@ class Config:
     max_held: int = field(default=10_000, metadata=_number(0, whole=True))
     """Requests a process holds at most; beyond 80 % of its file descriptors it holds none either. 0: none."""
 
+    poll_capacity: float | None = field(default=1000.0, metadata=_number(50, none=True))
+    """Polls a second that a process may be asked; where more come, it asks its clients to come less often. A process
+    answers several thousand, and this leaves most of its time to the app's own routes. It is less by itself where there
+    is no time for so many. None: as many as there is time for."""
+
     max_pending: int = field(default=1024 * 1024, metadata=_number(1, whole=True))
     """Bytes that may wait for one slow reader; beyond, its line is cut, and it comes back with its cursor."""
 

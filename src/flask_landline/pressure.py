@@ -51,6 +51,9 @@ ROOM = 0.9
 """The part of its budget that a process which was full must be down to before it offers to hold requests again. Else
 each line that ends would call a hundred clients for its place."""
 
+BACK = 4.0
+"""Intervals over which those come back who were not held: they poll meanwhile, so it costs them nothing to wait."""
+
 TURN = 0.1
 """Seconds between two decisions, at least; at ten times the capacity the queue grows by half an interval meanwhile."""
 LOOK = 1.0
@@ -102,6 +105,14 @@ class Pressure:
     def capacity(self) -> float:
         """Polls a second that this process may be asked now; less than what was given while it has no time."""
         return self._capacity
+
+    def pause(self, random: float) -> int:
+        """Return after how many whole seconds one whom there was no room for may try again.
+
+        Args:
+            random: from 0 to 1; those who are refused together do not come back together.
+        """
+        return math.ceil(self.interval * (1 + BACK * random))
 
     def step(self, load: Load) -> bool:
         """Take in what was measured; tell whether something else is asked of clients now."""
@@ -170,13 +181,17 @@ class Meter:
         self._changed = changed
         self._clock = clock
         self._used = used
+        self._begin()
         self.observe: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0)
         """Tells which part of the budget of held requests is taken, and by how many seconds the side loop is late."""
-        self.after_fork()
         forks.register(self)
 
     def after_fork(self) -> None:
         """Begin anew: the parent's clients are the parent's."""
+        self._begin()
+        self._changed()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self.pressure = self._make()
         self._polls = 0

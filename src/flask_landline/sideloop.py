@@ -30,7 +30,6 @@ from .errors import LogError, Refusal
 from .event import Event
 from .feeds import Feed, Feeds
 from .line import Line
-from .protocol.problem import busy
 from .protocol.websocket import Incoming
 from .reading import PAGE_EVENTS, Reading, page
 from .state import State
@@ -104,6 +103,16 @@ class SideLoop:
         """Whether there is no room for one more line."""
         return self._admitted >= self.budget or self._leaving
 
+    @property
+    def taken(self) -> float:
+        """The part of the budget that is taken."""
+        return self._admitted / self.budget if self.budget else 1.0
+
+    @property
+    def lag(self) -> float:
+        """Seconds by which the loop is late with what is due for its lines."""
+        return self._wheel.lag if self._loop is not None else 0.0
+
     def admit(self) -> None:
         """Count one more line, which must then be held.
 
@@ -112,7 +121,7 @@ class SideLoop:
         """
         with self._lock:
             if self.full:
-                raise busy("This process holds as many requests as it may.")
+                raise self._wire.busy("This process holds as many requests as it may.")
             self._admitted += 1
 
     def dismiss(self) -> None:

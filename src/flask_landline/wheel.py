@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import logging
 import math
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -24,14 +25,29 @@ class Wheel(Generic[T]):
     Args:
         loop: keeps the timer.
         serve: called with a thing whose time has come, and the loop's time.
+        clock: the loop's time as another thread sees it: uvloop's own stands still while something runs.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, serve: Callable[[T, float], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        serve: Callable[[T, float], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._loop = loop
+        self._clock = clock
         self._serve = serve
         self._due: dict[int, list[T]] = {}
         self._ticks: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._late = 0.0
+
+    @property
+    def lag(self) -> float:
+        """Seconds by which the last turn was late, or the next one is by now; may be asked by any thread."""
+        due = self._ticks[:1]  # a copy: it may be served meanwhile
+        return max(self._late, self._clock() - due[0] * TICK) if due else 0.0
 
     def add(self, item: T, when: float) -> None:
         """Have `item` served at `when`, in the loop's time."""
@@ -50,6 +66,7 @@ class Wheel(Generic[T]):
 
     def _turn(self) -> None:
         now = self._loop.time()
+        self._late = now - self._ticks[0] * TICK if self._ticks else 0.0
         while self._ticks and self._ticks[0] * TICK <= now:
             for item in self._due.pop(heapq.heappop(self._ticks)):
                 try:

@@ -6,6 +6,8 @@ A door hands a `Request` in, with the transports it can offer this client now, a
 
 from __future__ import annotations
 
+import math
+import random
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,6 +17,7 @@ from .channel import Resolved
 from .cursor import Cursor, Position, Word
 from .errors import LogError, Refusal
 from .event import Event
+from .pressure import Meter, Pressure
 from .protocol.advice import Advice
 from .protocol.origins import Origins, foreign_origin
 from .protocol.poll import LongPoll, answer, cache_control
@@ -34,9 +37,13 @@ POLL_ONLY = ("poll",)
 
 _IDLE_ANSWERS = 1024
 """Idle answers remembered: one for each set of channels and cursor that equal readers ask with."""
+_IDLE_QUERY = 4096
+"""Characters of a query whose idle answer is remembered: a stranger must not fill the memory with long ones."""
 
 Credentials = tuple[str | None, ...]
 """What a reader's grant is bound to; none where there is no grant."""
+
+Idle = dict[tuple[str, tuple[str, ...], Credentials], tuple[object, float | None, Reply]]
 
 _SSE = SSE()
 _WEBSOCKET = WebSocket()
@@ -96,17 +103,12 @@ class Wire:
         self.gate = state.gate
         self._clock = clock
         self._cache_control = cache_control(state.config.shared_cache)
-        self._idle: dict[tuple[str, tuple[str, ...], Credentials], tuple[object, float | None, Reply]] = {}
         self._origins = Origins(state.config.origins)
         config = state.config
-        self._advice: dict[tuple[str, ...], Advice] = {
-            offer: Advice(
-                config.interval,
-                config.hold if "long-poll" in offer else 0.0,
-                offer if config.hold else tuple(name for name in offer if name != "long-poll"),
-            )
-            for offer in (ALL, STREAM_OR_POLL, LONG_POLL, POLL_ONLY)
-        }
+        capacity = math.inf if config.poll_capacity is None else config.poll_capacity
+        self.meter = Meter(lambda: Pressure(config.interval, config.hold, capacity), self._advise)
+        """Counts what is asked here, and decides what to ask of clients."""
+        self._advise()
         prefix = config.prefix
         self.poll_path, self.events_path, self.socket_path = (f"{prefix}/{name}" for name in ("poll", "events", "ws"))
         self._handlers = {
@@ -117,9 +119,28 @@ class Wire:
         self.paths = frozenset(self._handlers)
         """The paths answered here."""
 
+    def _advise(self) -> None:
+        """Ask something else of clients from now on: answers that say otherwise are forgotten."""
+        pressure = self.meter.pressure
+        hold = self._state.config.hold if pressure.holds else 0.0
+        self._advice: dict[tuple[str, ...], Advice] = {
+            offer: Advice(
+                pressure.interval,
+                hold if "long-poll" in offer else 0.0,
+                offer if hold else tuple(name for name in offer if name != "long-poll"),
+            )
+            for offer in (ALL, STREAM_OR_POLL, LONG_POLL, POLL_ONLY)
+        }
+        # A new dict, and last: who took the old one may still put an answer there, which nobody will get.
+        self._idle: Idle = {}
+
     def advice(self, transports: tuple[str, ...]) -> Advice:
         """Return what to ask of a client to which `transports` are offered."""
         return self._advice[transports]
+
+    def busy(self, detail: str) -> Refusal:
+        """Refuse to hold a request, each until another time."""
+        return busy(detail, self.meter.pressure.pause(random.random()))
 
     def idle(self, query: str, transports: tuple[str, ...], credentials: Credentials) -> Reply | None:
         """Return the answer to a plain GET of a poll, if it was given before to this reader and nothing is new.
@@ -133,6 +154,7 @@ class Wire:
         try:
             # The mark moves with each event, and so with each revocation.
             if mark is self._state.hub.mark() and (until is None or self._clock() < until):
+                self.meter.count()
                 return reply
         except LogError as error:
             return problem(log_unavailable(error))
@@ -146,6 +168,7 @@ class Wire:
             transports: what its door can offer this client now, best first.
             close: whether a held poll's connection ends with its answer.
         """
+        self.meter.count()
         headers = self._origins.answer(request.headers, public=True)
         try:
             if request.method not in ("GET", "HEAD"):
@@ -183,9 +206,10 @@ class Wire:
         return ask, self._state.resolve(ask.channels)
 
     def _poll(self, visit: Visit) -> Reply | Hold:
-        mark = self._state.hub.mark()
+        mark, remembered = self._state.hub.mark(), self._idle
         request, ask, grant = visit.request, visit.ask, visit.grant
-        advice = self.advice(visit.transports)
+        # Who is held already is not told to give it up: this is for those who would come.
+        advice = self.advice(visit.transports if self.meter.pressure.room else POLL_ONLY)
         etag = request.headers.get("if-none-match")
         reading, snapshots = self._read(visit)
         is_news = bool(reading.has_news or snapshots)
@@ -200,7 +224,7 @@ class Wire:
         )
         is_plain = etag is None and "origin" not in request.headers
         if is_plain and not is_news and not ask.wait and not told and not any(_calls_app(item) for item in visit.items):
-            self._remember(visit, mark, reply)
+            self._remember(remembered, visit, mark, reply)
         return reply
 
     def _events(self, visit: Visit) -> Reply | Hold:
@@ -208,7 +232,7 @@ class Wire:
         if visit.request.method == "HEAD":
             return head
         if "sse" not in visit.transports:
-            raise busy("This server cannot hold an event stream open for this client now.")
+            raise self.busy("This server cannot hold an event stream open for this client now.")
         return self._open(_SSE, visit, encode_reply(head, self._clock(), close=True))
 
     def _socket(self, visit: Visit) -> Reply | Hold:
@@ -216,7 +240,7 @@ class Wire:
         if request.method == "HEAD":
             raise bad_request("A socket is opened with GET (RFC 6455 §4.1).")
         if "websocket" not in visit.transports:
-            raise busy("This server cannot hold a socket open for this client now.")
+            raise self.busy("This server cannot hold a socket open for this client now.")
         return self._open(_WEBSOCKET, visit, accept(f"{request.path}?{request.query}", request.headers))
 
     def _open(self, transport: Transport, visit: Visit, head: bytes) -> Hold:
@@ -263,15 +287,17 @@ class Wire:
         newcomer = ask.position is Word.NOW
         return reading, self._state.snapshots(items, reading, visit.request.environ, newcomer=newcomer)
 
-    def _remember(self, visit: Visit, mark: object, reply: Reply) -> None:
-        if len(self._idle) >= _IDLE_ANSWERS:
-            self._idle.clear()
+    def _remember(self, idle: Idle, visit: Visit, mark: object, reply: Reply) -> None:
         query, grant = visit.request.query, visit.grant
+        if len(query) > _IDLE_QUERY:
+            return
+        if len(idle) >= _IDLE_ANSWERS:
+            idle.clear()
         if grant is None:
-            self._idle[query, visit.transports, ()] = mark, None, reply
+            idle[query, visit.transports, ()] = mark, None, reply
         elif is_with_grant(query):
             credentials = self.gate.credentials_of(visit.request.headers)
-            self._idle[query, visit.transports, credentials] = mark, self.gate.renews(grant), reply
+            idle[query, visit.transports, credentials] = mark, self.gate.renews(grant), reply
 
 
 def is_with_grant(query: str) -> bool:

@@ -94,9 +94,9 @@ def not_allowed(names: list[str], status: int) -> Refusal:
     )
 
 
-def busy(detail: str) -> Refusal:
+def busy(detail: str, retry_after: int) -> Refusal:
     """Refuse to hold a request; polling always works."""
-    return Refusal("busy", 503, f"{detail} Poll instead; that works.", retry_after=RETRY_AFTER)
+    return Refusal("busy", 503, f"{detail} Poll instead; that works.", retry_after=retry_after)
 
 
 def log_unavailable(error: LogError | None = None) -> Refusal:

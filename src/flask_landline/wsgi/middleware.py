@@ -50,6 +50,7 @@ class WireMiddleware:
         state.closing.append(self.sideloop.close)
         self._threads = Places(state, self._wire, state.config.held_threads)
         self._greenlets = Places(state, self._wire, self.sideloop.budget, is_ending=detach.is_ending)
+        self._wire.meter.observe = lambda: (max(self.sideloop.taken, self._greenlets.taken), self.sideloop.lag)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one WSGI request (PEP 3333)."""

@@ -14,7 +14,7 @@ from werkzeug.wsgi import ClosingIterator
 from .. import access_log, forks
 from ..errors import LogError, Refusal
 from ..protocol.poll import LongPoll
-from ..protocol.problem import busy, log_unavailable, problem
+from ..protocol.problem import log_unavailable, problem
 from ..protocol.sse import stream_head
 from ..reading import Reading
 from ..sideloop import RETRY_PAUSE
@@ -69,6 +69,11 @@ class Places:
         self._ending = False
 
     @property
+    def taken(self) -> float:
+        """The part of the budget that is taken."""
+        return self._held / self._budget if self._budget else 1.0
+
+    @property
     def free(self) -> bool:
         """Whether one more may be held now."""
         return self._held < self._budget
@@ -84,7 +89,7 @@ class Places:
             reply = hold.transport.reply(nothing, (), self._wire.advice(POLL_ONLY))
             return send(reply, environ, start_response)
         if not taken:
-            return send(problem(busy("All places for held requests are taken.")), environ, start_response)
+            return send(problem(self._wire.busy("All places for held requests are taken.")), environ, start_response)
         visit = _Visit(hold.told)
         if hold.transport.ends:
             try:
@@ -162,7 +167,6 @@ class Places:
 
     def _stream(self, hold: Hold, visit: _Visit) -> Iterator[bytes]:
         """Yield what an event stream is told, for as long as the server asks for more."""
-        advice = self._wire.advice(hold.transports)
         keepalive = self._state.config.keepalive
         cursor = hold.cursor
         with self._listening() as hint:
@@ -182,6 +186,7 @@ class Places:
                     continue
                 cursor = reading.cursor
                 quiet = time.monotonic() - quiet_since
+                advice = self._wire.advice(hold.transports)
                 if reading.has_news:
                     visit.told += len(reading.events)
                     yield hold.transport.tell(reading, snapshots, advice, time.time())

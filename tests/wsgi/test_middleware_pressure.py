@@ -1,0 +1,153 @@
+"""What clients are asked for under load, as they are told it (WIRE §4)."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from flask_landline.pressure import STRETCH, Meter
+from flask_landline.testing import Clock
+from flask_landline.wire import ALL, POLL_ONLY, Wire
+
+from tests.apps import App
+
+MANY = 1_000_000
+
+
+def wire_of(app: App) -> Wire:
+    wire: Wire = app.flask.wsgi_app._wire  # type: ignore[attr-defined]
+    return wire
+
+
+@pytest.fixture
+def meter(orders: App, clock: Clock) -> Meter:
+    """Return the app's meter, whose clock stands still."""
+    meter = wire_of(orders).meter
+    meter._clock = clock
+    meter.after_fork()
+    return meter
+
+
+def come(meter: Meter, clock: Clock, polls: int) -> None:
+    """Let polls come in a second; the last of them decides."""
+    meter._polls += polls - 1
+    clock.advance(1.0)
+    meter.count()
+
+
+def test_answers_ask_for_more_time_when_more_is_asked_than_can_be_answered(
+    orders: App, meter: Meter, clock: Clock
+) -> None:
+    first = orders.poll("orders")
+    assert first.json["advice"]["interval"] == 2.0
+    come(meter, clock, MANY)
+    for _ in range(2):  # the second is the first one, remembered
+        assert orders.poll("orders", cursor=first.cursor).json["advice"]["interval"] == STRETCH * 2.0
+    short = orders.poll("orders", cursor=first.cursor, if_none_match=first.headers["ETag"])
+    assert (short.status, short.headers["Landline-Interval"]) == (304, "60")
+
+
+def test_remembered_answer_is_forgotten_when_another_advice_is_due(orders: App, meter: Meter, clock: Clock) -> None:
+    cursor = orders.poll("orders").cursor
+    told = []
+    for polls in (1, MANY, 1, 1):
+        orders.poll("orders", cursor=cursor)
+        come(meter, clock, polls)
+        told.append(orders.poll("orders", cursor=cursor).json["advice"]["interval"])
+    assert told[0] < told[1]
+    for _ in range(200):
+        come(meter, clock, 1)
+    assert orders.poll("orders", cursor=cursor).json["advice"]["interval"] == 2.0
+
+
+def test_answer_made_while_the_advice_changes_is_nobody_elses(
+    orders: App, meter: Meter, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between looking the advice up and remembering the answer, another thread forgets all answers."""
+    cursor = orders.poll("orders").cursor
+    wire = wire_of(orders)
+    read = wire._read
+
+    def meanwhile(*arguments: object) -> object:
+        come(meter, clock, MANY)
+        return read(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wire, "_read", meanwhile)
+        assert orders.poll("orders", cursor=cursor).json["advice"]["interval"] == 2.0
+    assert orders.poll("orders", cursor=cursor).json["advice"]["interval"] == STRETCH * 2.0
+
+
+def test_idle_polls_are_counted_and_so_are_all_others(orders: App, meter: Meter) -> None:
+    cursor = orders.poll("orders").cursor
+    before = meter._polls
+    for _ in range(10):
+        orders.poll("orders", cursor=cursor)
+    orders.poll("nothing")
+    orders.ask("channel=orders", path="/landline/events")
+    assert meter._polls == before + 12
+
+
+def test_full_process_offers_polls_alone_until_there_is_room(orders: App, meter: Meter, clock: Clock) -> None:
+    """Not to the next one that comes when a line ends: a hundred would try for its place."""
+    wire = wire_of(orders)
+    both, taken = ["long-poll", "poll"], 0.0
+
+    def observe() -> tuple[float, float]:
+        return taken, 0.0
+
+    meter.observe = observe
+    for taken, offer in ((0.95, both), (1.0, ["poll"]), (0.95, ["poll"]), (0.85, both)):  # noqa: B007
+        come(meter, clock, 1)
+        advice = orders.poll("orders", threads=True).json["advice"]
+        assert advice["transports"] == offer
+        assert (advice["hold"] > 0) == (len(offer) > 1)
+        # Lines that are held are not told to leave.
+        assert wire.advice(ALL).transports == ALL
+
+
+def test_meter_looks_at_what_is_held(orders: App) -> None:
+    middleware = orders.flask.wsgi_app
+    assert wire_of(orders).meter.observe() == (0.0, 0.0)
+    middleware.sideloop._admitted = 5000  # type: ignore[attr-defined]
+    assert wire_of(orders).meter.observe() == (0.5, 0.0)
+    middleware._greenlets._held = 7000  # type: ignore[attr-defined]
+    assert wire_of(orders).meter.observe() == (0.7, 0.0)
+
+
+def test_holding_ends_where_it_saves_nothing(orders: App, meter: Meter, clock: Clock) -> None:
+    come(meter, clock, MANY)
+    advice = orders.poll("orders", threads=True).json["advice"]
+    assert (advice["transports"], advice["hold"]) == (["poll"], 0)
+
+
+def test_child_of_a_pressed_process_begins_anew(orders: App, meter: Meter, clock: Clock) -> None:
+    come(meter, clock, MANY)
+    meter.after_fork()
+    assert orders.poll("orders").json["advice"]["interval"] == 2.0
+
+
+def test_capacity_is_configured(make_app: Callable[..., App], clock: Clock) -> None:
+    app = make_app(poll_capacity=None)
+    app.live.channel("orders")
+    meter = wire_of(app).meter
+    meter._clock = clock
+    meter.after_fork()
+    come(meter, clock, MANY)
+    assert app.poll("orders").json["advice"]["interval"] == 2.0
+
+
+def test_those_who_were_refused_do_not_come_back_together(orders: App) -> None:
+    waits = Counter[int]()
+    for _ in range(300):
+        answer = orders.ask("channel=orders", path="/landline/events")
+        assert (answer.status, answer.json["code"]) == (503, "busy")
+        waits[int(answer.headers["Retry-After"])] += 1
+    assert set(waits) == set(range(3, 11))
+    assert max(waits.values()) < 100
+
+
+def test_those_who_were_refused_under_load_come_back_later(orders: App, meter: Meter, clock: Clock) -> None:
+    come(meter, clock, MANY)
+    answer = orders.ask("channel=orders", path="/landline/events")
+    assert int(answer.headers["Retry-After"]) >= STRETCH * 2
+    assert wire_of(orders).advice(POLL_ONLY).interval == STRETCH * 2
