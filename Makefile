@@ -8,10 +8,12 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-# Knobs: `make demo PORT=8080 HOST=0.0.0.0`, `make test ARGS="-k cursor -x"`, `make test PYTHON=python3.13`.
+# Knobs: `make demo PORT=8080 HOST=0.0.0.0`, `make test ARGS="-k cursor -x"`, `make test PYTHON=python3.13`,
+# `make fuzz INPUTS=50000`.
 PORT ?= 5000
 HOST ?= 127.0.0.1
 ARGS ?=
+INPUTS ?= 1000000
 ONLY ?=
 ROUNDS ?=
 PEERS ?=
@@ -27,7 +29,7 @@ NODE := node_modules/.stamp
 BENCH := $(if $(filter smoke,$(ONLY)),$(DEV),bench/.venv/.stamp)
 CODE := $(wildcard src tests tools examples bench)
 
-.PHONY: help demo lesson test check bench format constraints debian clean
+.PHONY: help demo lesson test fuzz check bench format constraints debian clean
 
 help:  ## list these targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +45,9 @@ test: $(DEV) $(NODE) debian  ## run every test, Python's (ARGS= goes to pytest) 
 	@$(BIN)/python -m pytest $(ARGS)
 	@echo "landline: npm test"
 	@npm test --silent
+
+fuzz: $(DEV)  ## make up bad input, INPUTS (1000000) of it, for some twenty minutes: for each night
+	@FUZZ_INPUTS="$(INPUTS)" $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 check: $(DEV) $(NODE)  ## lint, formats, types, the built bundle and the docs
 	@echo "landline: ruff"
