@@ -20,11 +20,12 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 from . import access_log, forks
+from .channel import RESERVED
 from .cursor import Cursor
 from .errors import LogError, Refusal
 from .event import Event
@@ -113,8 +114,8 @@ class SideLoop:
         """Seconds by which the loop is late with what is due for its lines."""
         return self._wheel.lag if self._loop is not None else 0.0
 
-    def admit(self) -> None:
-        """Count one more line, which must then be held.
+    def admit(self, remote: str) -> None:
+        """Count one more line of an address, which must then be held.
 
         Raises:
             Refusal: `busy`, there is no room.
@@ -122,12 +123,15 @@ class SideLoop:
         with self._lock:
             if self.full:
                 raise self._wire.busy("This process holds as many requests as it may.")
+            if not self._wire.limits.hold(remote):
+                raise self._wire.busy("This process holds as many requests of this address as it may.")
             self._admitted += 1
 
-    def dismiss(self) -> None:
-        """Count one admitted line less, which is not held after all."""
+    def dismiss(self, remote: str) -> None:
+        """Count one admitted line of an address less, which is not held after all."""
         with self._lock:
             self._admitted -= 1
+        self._wire.limits.release(remote)
 
     def hold(self, sock: socket.socket, hold: Hold) -> None:
         """Take over an admitted connection; its socket must not block."""
@@ -178,10 +182,12 @@ class SideLoop:
             self._hub.register(self._wake)
         _prepare(sock, 2 * self._state.config.keepalive)
         limit = self._state.config.max_pending
-        line = Line(self._loop, sock, hold, limit + len(hold.first), self, back)
+        lasts = self._state.gate.seconds_left(hold.grant) if hold.grant is not None else None
+        line = Line(self._loop, sock, hold, limit + len(hold.first), self, back, lasts)
         self._lines.add(line)
-        line.write(hold.head + hold.first)
-        if self._leaving:
+        revoked = bool(self._revoked([line]))  # since the request was let through
+        line.write(hold.head if revoked else hold.head + hold.first)
+        if revoked or self._leaving:
             self._say_goodbye(line, RETURN_WITHIN)
             return
         self._wheel.add(line, self._due(line))
@@ -218,6 +224,8 @@ class SideLoop:
         if events is None:
             self._resync()
         elif events:
+            if any(event.channel == RESERVED for event in events):
+                self._end_revoked()  # before they are told what came after it
             tail = self._position = Cursor(events[-1].epoch, events[-1].offset)
             for feed, theirs in self._feeds.owed(events).items():
                 self._tell(feed, theirs, tail)
@@ -251,10 +259,9 @@ class SideLoop:
         except LogError as error:
             if not self._retrying:
                 logger.warning("Held lines wait until the log can be read again. %s", error)
-                assert self._loop is not None
-                self._loop.call_later(RETRY_PAUSE, self._retry)
-                self._retrying = True
+            self._retry_later()
             return
+        self._end_revoked()
         if before is None:
             return
         for feed in list(self._feeds):
@@ -263,8 +270,29 @@ class SideLoop:
                 self._feeds.part(line)
             self.spawn(self._catch_up(feed.hold, lines, before))
 
+    def _end_revoked(self) -> None:
+        """Say goodbye to lines whose grants are revoked. It looks at every line: revocations are rare."""
+        revoked = self._revoked(self._lines)
+        for line in revoked:
+            self._say_goodbye(line, max(RETURN_WITHIN, len(revoked) / RETURN_RATE))
+
+    def _revoked(self, lines: Iterable[Line]) -> list[Line]:
+        cover = self._state.gate.revocations.cover
+        try:
+            return [line for line in lines if line.grant is not None and line.open and cover(line.grant)]
+        except LogError:
+            self._retry_later()
+            return []
+
+    def _retry_later(self) -> None:
+        assert self._loop is not None
+        if not self._retrying:
+            self._loop.call_later(RETRY_PAUSE, self._retry)
+            self._retrying = True
+
     def _retry(self) -> None:
         self._retrying = False
+        self._end_revoked()
         self._deliver()
 
     def _join(self, hold: Hold, lines: list[Line], cursor: Cursor) -> bool:
@@ -339,28 +367,29 @@ class SideLoop:
         """Count a line out."""
         self._feeds.part(line)
         self._lines.discard(line)
-        self.dismiss()
+        self.dismiss(line.remote)
         if not self._lines:
             self._hub.unregister(self._wake)
             self._position = None
         seconds = line.loop.time() - line.opened
         access_log.log(line.remote, line.transport.name, line.query, seconds, line.told, reason)
 
-    # Deadlines: of a long poll, its answer; of a stream, its keepalive
+    # Deadlines: of a long poll, its answer; of a stream, its keepalive, and the end of what it was granted
 
     def _due(self, line: Line) -> float:
-        if line.due is not None:
-            return line.due
+        due = math.inf if line.due is None else line.due
+        if line.transport.ends:
+            return due
         written = max(line.written, line.feed.written) if line.feed is not None else line.written
-        return written + self._state.config.keepalive
+        return min(due, written + self._state.config.keepalive)
 
     def _serve(self, line: Line, now: float) -> None:
         if not line.open:
             return
         if self._due(line) > now:
             self._wheel.add(line, self._due(line))  # something was told in the meantime
-        elif line.due is not None:
-            self._answer(line)
+        elif line.due is not None and line.due <= now:
+            self._say_goodbye(line, RETURN_WITHIN)
         else:
             if line.feed is not None and self._position is not None:
                 line.write(self._keepalive(line, self._position, now))
@@ -398,7 +427,7 @@ class SideLoop:
         self.spawn(self._stop_when_empty())
 
     def _say_goodbye(self, line: Line, spread: float) -> None:
-        if line.due is not None:
+        if line.transport.ends:
             self._answer(line)
         else:
             line.finish(line.transport.goodbye(random.uniform(0.1, spread)))

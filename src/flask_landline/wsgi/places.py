@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -89,14 +90,15 @@ class Places:
             reply = hold.transport.reply(nothing, (), self._wire.advice(POLL_ONLY))
             return send(reply, environ, start_response)
         if not taken:
-            return send(problem(self._wire.busy("All places for held requests are taken.")), environ, start_response)
+            taken_all = problem(self._wire.busy("All places for held requests are taken."), hold.headers)
+            return send(taken_all, environ, start_response)
         visit = _Visit(hold.told)
         if hold.transport.ends:
             try:
                 return self._long_poll(hold, visit, environ, start_response)
             finally:
                 self._end(hold, visit, "done")
-        head = stream_head()
+        head = stream_head(hold.headers)
         start_response(head.status, head.headers)
         # Not a `finally` in the generator: one that was never begun would not run it.
         return ClosingIterator(
@@ -139,13 +141,20 @@ class Places:
                     return
             time.sleep(LOOK)
 
+    def _lasts(self, hold: Hold) -> float:
+        """Return the seconds for which a request may be held, by its grant."""
+        return math.inf if hold.grant is None else self._state.gate.seconds_left(hold.grant)
+
+    def _is_revoked(self, hold: Hold) -> bool:
+        return hold.grant is not None and self._state.gate.revocations.cover(hold.grant)
+
     def _long_poll(
         self, hold: Hold, visit: _Visit, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer a poll when there is something to tell, or its time is up."""
         assert hold.wait is not None
         assert isinstance(hold.transport, LongPoll)
-        deadline = time.monotonic() + hold.wait
+        deadline = time.monotonic() + min(hold.wait, self._lasts(hold))
         with self._listening() as hint:
             while True:
                 # Registered above, cleared here, read, and only then waited: no event falls in between.
@@ -153,11 +162,15 @@ class Places:
                 due = self._state.sources.ask(hold.items)
                 try:
                     reading = self._state.hub.read(hold.names, hold.cursor)
+                    if self._is_revoked(hold):  # after reading: of what came behind the revocation nothing is told
+                        nothing = Reading((), hold.cursor, hold.cursor)
+                        reply = hold.transport.reply(nothing, (), self._wire.advice(hold.transports))
+                        return send(reply, environ, start_response)
                     snapshots = self._state.snapshots(hold.items, reading, environ)
                 except LogError as error:
-                    return send(problem(log_unavailable(error)), environ, start_response)
+                    return send(problem(log_unavailable(error), hold.headers), environ, start_response)
                 except Refusal as refusal:
-                    return send(problem(refusal), environ, start_response)
+                    return send(problem(refusal, hold.headers), environ, start_response)
                 remaining = deadline - time.monotonic()
                 if reading.has_news or remaining <= 0 or self._ending:
                     visit.told += len(reading.events)
@@ -169,17 +182,22 @@ class Places:
         """Yield what an event stream is told, for as long as the server asks for more."""
         keepalive = self._state.config.keepalive
         cursor = hold.cursor
+        deadline = time.monotonic() + self._lasts(hold)
+        revoked = False
         with self._listening() as hint:
             yield hold.first
             quiet_since = time.monotonic()
             while True:
-                if self._ending:
+                if revoked or self._ending or time.monotonic() >= deadline:
                     yield hold.transport.goodbye(random.uniform(0.1, RETURN))
                     return
                 hint.clear()
                 due = self._state.sources.ask(hold.items)
                 try:
                     reading = self._state.hub.read(hold.names, cursor)
+                    revoked = self._is_revoked(hold)
+                    if revoked:
+                        continue
                     snapshots = self._state.snapshots(hold.items, reading)
                 except (LogError, Refusal):
                     hint.wait(RETRY_PAUSE)
@@ -193,6 +211,6 @@ class Places:
                 elif quiet >= keepalive:
                     yield hold.transport.keepalive(cursor, advice, time.time())
                 else:
-                    hint.wait(min(due, keepalive - quiet))
+                    hint.wait(min(due, keepalive - quiet, deadline - time.monotonic()))
                     continue
                 quiet_since = time.monotonic()

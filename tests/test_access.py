@@ -1,0 +1,386 @@
+"""Grants and revocations: what opens a channel that has a reader, for whom, and for how long (WIRE §9)."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import request
+from flask_landline import LogError, UsageError
+from flask_landline.access import Grant, fingerprint
+from flask_landline.cursor import Cursor
+from flask_landline.testing import Clock, in_child
+
+from tests.apps import Answer, App
+
+ANN = {"cookie": "who=ann; rooms=12"}
+BOB = {"cookie": "who=bob; rooms=1"}
+AGE = 300.0
+
+
+class Rooms:
+    """An app with rooms that are open to those whose cookie names them, and a public channel."""
+
+    def __init__(self, app: App, clock: Clock, key: str | None = "new", **config: Any) -> None:
+        self.app = app
+        self.asked: list[int] = []
+        self.while_asked: Callable[[], object] = lambda: None
+        app.flask.config.update(SECRET_KEY=key, **config)
+        app.live.channel("news")
+        self.room = app.live.channel("room/<int:room_id>")
+        self.room.reader(self.may_read)
+        self.gate = app.state.gate
+        self.gate._clock = self.gate.revocations._clock = app.state.log._clock = clock  # type: ignore[attr-defined]
+        app.flask.wsgi_app._wire._clock = clock  # type: ignore[attr-defined]
+        self.gate._rand = lambda: 0.0
+
+    def may_read(self, room_id: int) -> bool:
+        self.asked.append(room_id)
+        self.while_asked()
+        return str(room_id) in request.cookies.get("rooms", "")
+
+    def poll(self, *channels: str, **more: Any) -> Answer:
+        return self.app.poll(*(channels or ("room/1",)), **{**ANN, **more})
+
+    def grant(self, *channels: str, **more: str) -> str:
+        token: str = self.poll(*channels, **more).json["grant"]["token"]
+        self.asked.clear()
+        return token
+
+    def is_good(self, grant: str, *channels: str, **more: str) -> bool:
+        """Whether a grant opens the channels without the app's being asked; if so, also the second time."""
+        cursor = self.app.live.cursor()
+        for _ in range(3):
+            self.asked.clear()
+            answer = self.poll(*channels, cursor=cursor, grant=grant, **more)
+            assert ("grant" in answer.json) == (bool(self.asked) and answer.status == 200)
+            assert answer.status == (403 if answer.json.get("code") else 200)
+            if self.asked:
+                return False
+        return True
+
+
+@pytest.fixture
+def make_rooms(make_app: Callable[..., App], clock: Clock) -> Callable[..., Rooms]:
+    def make(key: str | None = "new", fallbacks: list[str] | None = None, **config: Any) -> Rooms:
+        app = make_app(identity=lambda: request.cookies.get("who"), grant_age=AGE, **config)
+        return Rooms(app, clock, key, **({"SECRET_KEY_FALLBACKS": fallbacks} if fallbacks else {}))
+
+    return make
+
+
+@pytest.fixture
+def rooms(make_rooms: Callable[..., Rooms]) -> Rooms:
+    return make_rooms()
+
+
+# What a grant opens.
+
+
+def test_grant_spares_the_app_the_question(rooms: Rooms) -> None:
+    first = rooms.poll()
+    assert rooms.asked == [1]
+    assert set(first.json["grant"]) == {"token", "expires"}
+    rooms.asked.clear()
+    assert rooms.is_good(first.json["grant"]["token"])
+
+
+def test_reader_without_a_grant_is_asked_about_each_time(rooms: Rooms) -> None:
+    for _ in range(3):
+        assert rooms.poll().status == 200
+    assert rooms.asked == [1, 1, 1]
+
+
+def test_public_channels_need_no_grant_and_no_key(make_rooms: Callable[..., Rooms]) -> None:
+    rooms = make_rooms()
+    answer = rooms.poll("news")
+    assert (answer.status, "grant" in answer.json, rooms.asked) == (200, False, [])
+
+
+@pytest.mark.parametrize(
+    ("channels", "more"),
+    [
+        (["room/2"], {}),
+        (["room/1", "room/2"], {}),
+        (["room/1"], {"cookie": "who=ann; rooms=1"}),
+        (["room/1"], BOB),
+        (["room/1"], {"cookie": ""}),
+        (["room/1"], {"authorization": "Bearer t"}),
+    ],
+    ids=["another channel", "one more channel", "another session", "another reader", "no cookie", "another header"],
+)
+def test_grant_opens_nothing_else_and_nobody_else(channels: list[str], more: dict[str, str], rooms: Rooms) -> None:
+    grant = rooms.grant("room/1")
+    assert rooms.is_good(grant, "room/1")  # remembered now, and that opens nothing either
+    assert not rooms.is_good(grant, *channels, **more)
+
+
+def test_grant_does_not_help_who_may_not_read(rooms: Rooms) -> None:
+    answer = rooms.poll("room/2", grant=rooms.grant("room/1"), **BOB)
+    assert (answer.status, answer.json["channels"]) == (403, ["room/2"])
+
+
+def test_grant_is_for_a_set_of_channels_and_public_ones_do_not_count(rooms: Rooms) -> None:
+    grant = rooms.grant("room/1", "room/2")
+    assert rooms.is_good(grant, "room/2", "room/1")
+    assert rooms.is_good(grant, "room/2", "news", "room/1")
+    assert not rooms.is_good(grant, "room/2")
+
+
+def test_header_that_names_the_reader_may_be_another_one(make_rooms: Callable[..., Rooms]) -> None:
+    """An authenticating proxy's, for example: nobody else's request has it."""
+    rooms = make_rooms(credentials=("Cookie", "X-Forwarded-User"))
+    grant = rooms.grant(x_forwarded_user="ann")
+    assert rooms.is_good(grant, x_forwarded_user="ann")
+    assert not rooms.is_good(grant, x_forwarded_user="bob")
+    assert not rooms.is_good(grant)
+
+
+@pytest.mark.parametrize("change", ["", "{}x", "x{}", "{:.30}", "x.y", "é.", "{}.", "\n{}"])
+def test_what_is_no_grant_counts_as_none(change: str, rooms: Rooms) -> None:
+    assert not rooms.is_good(change.format(rooms.grant()))
+
+
+def test_what_is_signed_for_another_purpose_is_no_grant(rooms: Rooms) -> None:
+    """Flask signs its sessions with the same key."""
+    signer = rooms.gate._signer()
+    payload = [None, rooms.gate._clock() + AGE, *rooms.app.state.hub.tail()]
+    assert not rooms.is_good(str(signer.dumps(payload)))
+    assert not rooms.is_good(str(signer.dumps(payload, salt="cookie-session")))
+
+
+def test_token_names_nobody(rooms: Rooms) -> None:
+    """It stands in URLs: neither the reader's id nor a cookie is to be read in it."""
+    token = rooms.grant()
+    payload = str(rooms.gate._signer().load_payload(token.rpartition(".")[0].encode()))
+    assert "ann" not in payload
+    assert str(fingerprint("ann")) in payload
+    assert len(token) < 150
+
+
+# For how long.
+
+
+def test_grant_is_renewed_in_its_last_quarter(rooms: Rooms, clock: Clock) -> None:
+    """So whoever goes on asking has the next one before the first has ended."""
+    begin = clock()
+    answer = rooms.poll()
+    grant = answer.json["grant"]
+    assert grant["expires"] == begin + AGE
+    clock.advance(0.74 * AGE)
+    assert rooms.is_good(grant["token"])
+    clock.advance(0.02 * AGE)
+    renewed = rooms.poll(cursor=answer.cursor, grant=grant["token"])
+    assert renewed.json["grant"]["expires"] == begin + 0.76 * AGE + AGE
+    assert rooms.is_good(renewed.json["grant"]["token"])
+
+
+def test_grants_end_a_little_early_and_not_together(rooms: Rooms, clock: Clock) -> None:
+    rooms.gate._rand = lambda: 1.0
+    assert rooms.poll().json["grant"]["expires"] == clock() + 0.9 * AGE
+
+
+# Keys.
+
+
+def test_no_key_is_an_error_at_the_first_request_that_says_how_to_make_one(make_rooms: Callable[..., Rooms]) -> None:
+    """Also at one for a page: in development that is what is looked at first."""
+    rooms = make_rooms(key=None)
+    for path in ("/", "/landline/poll"):
+        with pytest.raises(UsageError, match=r"SECRET_KEY.*secrets\.token_hex"):
+            rooms.app.ask("channel=news", path=path)
+    rooms.app.flask.secret_key = "now there is one"
+    assert rooms.poll().status == 200
+
+
+def test_app_without_readers_needs_no_key(app: App) -> None:
+    app.live.channel("news")
+    assert app.poll("news").status == 200
+
+
+def test_key_may_be_changed(make_rooms: Callable[..., Rooms]) -> None:
+    """Old grants are good for as long as the old key is among the fallbacks; new ones are signed with the new."""
+    old = make_rooms("old", log="sqlite:").grant()
+    between = make_rooms("new", ["older", "old"], log="sqlite:")
+    assert between.is_good(old)
+    new = between.grant()
+    after = make_rooms("new", log="sqlite:")
+    assert not after.is_good(old)
+    assert after.is_good(new)
+
+
+# Revocations.
+
+
+def test_revoked_reader_is_asked_about_anew_and_others_are_not(rooms: Rooms) -> None:
+    ann, bob = rooms.grant(), rooms.grant(**BOB)
+    assert rooms.is_good(ann)
+    rooms.app.live.publish("news", 1)
+    rooms.app.flask.extensions["landline"].revoke("ann", None)
+    assert not rooms.is_good(ann)
+    assert rooms.is_good(bob, **BOB)
+    assert rooms.is_good(rooms.grant())
+
+
+def test_revoked_channel_is_asked_about_anew_and_others_are_not(rooms: Rooms) -> None:
+    both, two = rooms.grant("room/1", "room/2"), rooms.grant("room/2")
+    rooms.room.revoke(room_id=1)
+    assert not rooms.is_good(both, "room/1", "room/2")
+    assert rooms.is_good(two, "room/2")
+    rooms.app.live.revoke(channel="room/2")
+    assert not rooms.is_good(two, "room/2")
+
+
+def test_revocation_of_who_may_not_read_any_more_closes(rooms: Rooms) -> None:
+    grant = rooms.grant()
+    rooms.room.reader(lambda **_: False)
+    assert rooms.is_good(grant)  # until somebody says so
+    rooms.app.live.revoke("ann")
+    assert rooms.poll(grant=grant).status == 403
+
+
+def test_number_and_its_text_are_one_reader() -> None:
+    """flask-login makes a string of each id, and an app has numbers at hand."""
+    assert fingerprint(7) == fingerprint("7") != fingerprint(8)
+
+
+def test_what_is_revoked_while_the_app_thinks_is_revoked(rooms: Rooms) -> None:
+    """The function may have read the rights before they were taken."""
+    rooms.while_asked = lambda: rooms.app.live.revoke("ann")
+    grant = rooms.grant()
+    rooms.while_asked = lambda: None
+    assert not rooms.is_good(grant)
+
+
+def test_revocation_by_another_process_counts_here(make_rooms: Callable[..., Rooms]) -> None:
+    here, other = make_rooms(log="sqlite:"), make_rooms(log="sqlite:")
+    ann = here.grant()
+    assert here.is_good(ann)
+    assert other.is_good(ann)
+    other.app.live.revoke("ann")
+    here.app.state.hub.stale()  # the 2 ms for which the log is not asked again
+    assert not here.is_good(ann)
+    assert not make_rooms(log="sqlite:").is_good(ann)  # a process that began later has read it too
+
+
+def test_child_has_revocations_of_its_own(make_rooms: Callable[..., Rooms]) -> None:
+    rooms = make_rooms(log="sqlite:")
+    grant = rooms.grant()
+    assert rooms.is_good(grant)
+    with rooms.gate.revocations._lock:  # another thread's, when the process forked
+        assert in_child(lambda: rooms.is_good(grant)) is True
+
+
+def test_grant_of_another_life_of_the_log_is_none(make_rooms: Callable[..., Rooms], tmp_path) -> None:
+    """Nobody knows what was revoked in a log that is gone."""
+    rooms = make_rooms(log="sqlite:")
+    grant = rooms.grant()
+    assert rooms.is_good(grant)
+    (tmp_path / "instance" / "landline.db").unlink()
+    rooms.app.state.hub.stale()
+    assert not rooms.is_good(grant)
+
+
+def test_many_revocations_are_read_in_pages(rooms: Rooms) -> None:
+    grant = rooms.grant()
+    rooms.app.live.revoke("ann")
+    for number in range(250):
+        rooms.app.live.revoke(number)
+    assert not rooms.is_good(grant)
+
+
+def test_revocation_is_kept_for_as_long_as_a_grant_may_live(rooms: Rooms, clock: Clock) -> None:
+    grant = rooms.gate
+    rooms.app.live.revoke("ann")
+    clock.advance(AGE + 1)
+    assert rooms.app.state.log.trim() == 0
+    clock.advance(AGE)
+    assert rooms.app.state.log.trim() == 1
+    assert grant.revocations.cover(_grant(rooms)) is False
+
+
+def test_old_revocations_are_forgotten(rooms: Rooms, clock: Clock) -> None:
+    revocations = rooms.gate.revocations
+    for number in range(10):
+        rooms.app.live.revoke(number)
+        clock.advance(AGE / 2)
+        revocations.cover(_grant(rooms))
+    assert 0 < len(revocations._newest) <= 5
+
+
+def _grant(rooms: Rooms) -> Grant:
+    return Grant(("room/1",), "nobody", 0.0, Cursor(rooms.app.state.log.epoch, 0), "")
+
+
+def test_nobody_can_read_or_publish_revocations(rooms: Rooms) -> None:
+    rooms.app.live.revoke("ann")
+    assert rooms.app.poll("landline", cursor="start").status == 404
+    with pytest.raises(UsageError):
+        rooms.app.live.publish("landline", {"who": "x"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "identity or channel"),
+        ({"identity": 1, "channel": "room/1"}, "one of the two"),
+        ({"identity": True}, "a str or an int"),
+        ({"identity": 1.5}, "a str or an int"),
+        ({"channel": "room/x"}, "No channel 'room/x'"),
+        ({"channel": "rom/<int:room_id>"}, "Did you mean 'room/<int:room_id>'"),
+        ({"channel": "news"}, "'news' is public"),
+    ],
+)
+def test_revocation_of_nothing_is_an_error_that_says_so(arguments: dict[str, Any], words: str, rooms: Rooms) -> None:
+    with pytest.raises(UsageError, match=words):
+        rooms.app.live.revoke(**arguments)
+    assert rooms.app.state.log.tail().offset == 0
+
+
+# Never open by accident, never shared.
+
+
+def test_log_that_cannot_tell_what_is_revoked_opens_nothing(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    grant, cursor = rooms.grant(), rooms.app.live.cursor()
+
+    def fail(*_: object) -> Any:
+        raise LogError("out of order")
+
+    monkeypatch.setattr(rooms.app.state.log, "tail", fail)
+    rooms.app.state.hub.stale()
+    answer = rooms.poll(grant=grant, cursor=cursor)
+    assert (answer.status, answer.json["code"]) == (503, "log-unavailable")
+
+
+def test_private_answers_are_for_nobody_elses_cache(make_rooms: Callable[..., Rooms]) -> None:
+    rooms = make_rooms(shared_cache=5)
+    assert "public" in rooms.poll("news").headers["Cache-Control"]
+    grant = rooms.grant()
+    for more in ({}, {"grant": grant}):
+        assert rooms.poll("news", "room/1", **more).headers["Cache-Control"] == "no-store"
+    assert rooms.poll("room/3").headers["Cache-Control"] == "no-store"
+
+
+def test_new_grant_is_told_though_nothing_else_is_new(rooms: Rooms) -> None:
+    first = rooms.poll()
+    more = {"cursor": first.cursor, "if_none_match": first.headers["ETag"]}
+    assert "grant" in rooms.poll(**more).json
+    assert rooms.poll(grant=first.json["grant"]["token"], **more).status == 304
+
+
+def test_who_may_not_read_sets_nothing_off(rooms: Rooms) -> None:
+    """Neither a source nor a snapshot is asked for who gets nothing of it."""
+    called: list[str] = []
+    rooms.room.snapshot(lambda **_: called.append("snapshot"))
+    rooms.room.source(every=1)(lambda **_: called.append("source"))
+    assert rooms.poll("room/3").status == 403
+    assert called == []
+    rooms.poll("room/1")
+    assert called == ["source", "snapshot"]
+
+
+def test_refusal_tells_of_events_nothing(rooms: Rooms) -> None:
+    rooms.app.live.publish("room/3", "secret")
+    answer = rooms.poll("room/3", cursor="start")
+    assert "secret" not in json.dumps(answer.json)
+    assert "cursor" not in answer.json
