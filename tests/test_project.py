@@ -184,6 +184,7 @@ def test_wheel_holds_the_client_and_the_types(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    wanted = {"py.typed", "static/landline.js", "static/landline.d.ts", "__init__.py"}
+    client = {f"static/landline{part}.{kind}" for part in ("", "-htmx", "-status") for kind in ("js", "d.ts")}
+    wanted = {"py.typed", *client, "__init__.py"}
     assert {name for name in wanted if f"flask_landline/{name}" not in names} == set()
     assert not [name for name in names if name.endswith((".db", ".pyc"))]

@@ -108,7 +108,7 @@ def test_apps_own_routes_under_the_prefix_are_served(path: str, orders: App) -> 
     assert orders.ask("", path=path.replace("<int:number>", "7")).body == b"the app's own"
 
 
-@pytest.mark.parametrize("path", ["landline.js", "landline.d.ts", "openapi.json"])
+@pytest.mark.parametrize("path", ["landline.js", "landline-htmx.js", "landline-status.d.ts", "openapi.json"])
 def test_pages_refuse_other_methods_as_the_wire_does(path: str, orders: App) -> None:
     answer = orders.ask("", path=f"/landline/{path}", method="POST")
     assert (answer.status, answer.json["code"]) == (405, "method")

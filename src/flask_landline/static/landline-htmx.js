@@ -21,7 +21,7 @@ import { Landline } from "./landline.js";
  * @property {HTMLElement} element
  * @property {string} channel
  * @property {LandlineEvent[]} [held] there while earlier events are being fetched
- * @property {number} seen the newest of those
+ * @property {number} seen up to which offset it has what there is, then
  */
 
 /** @typedef {{seats: Set<Seat>, off: () => void, timer?: ReturnType<typeof setTimeout>}} Channel */
@@ -111,6 +111,8 @@ class Switchboard {
     queueMicrotask(() => this.#usedHolders.add(holder));
     if (!this.#isAnswered && cursor === this.line.cursor) return;
     seat.held = [];
+    // Cursors are opaque (WIRE §2), but this one is of its server's own version.
+    seat.seen = Number(cursor.slice(cursor.lastIndexOf("-") + 1));
     this.#behind.set(seat, cursor);
     // What is new to the line is asked for without a word; a line that was handed in may read it already, or not.
     if (this.#read.has(seat.channel)) queueMicrotask(() => this.#catchUp());
@@ -164,7 +166,13 @@ function fetchPast(url, cursor, seats) {
       deliver(seat.element, event);
     });
   }
-  past.addEventListener("reset", ({ detail }) => seats.forEach((seat) => tellReset(seat, detail)));
+  past.addEventListener("reset", ({ detail }) => {
+    for (const seat of seats) {
+      // Another log's offsets, perhaps.
+      seat.seen = -1;
+      tellReset(seat, detail);
+    }
+  });
   past.addEventListener("trace", ({ detail }) => {
     // Any other reason to wait means that there is more to come.
     if (detail.phase !== "wait" || detail.why !== "interval") return;

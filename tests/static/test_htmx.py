@@ -1,0 +1,353 @@
+"""The extension for htmx, with htmx itself: what an event does to the elements, and who reads what."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote, urlencode
+from urllib.request import Request, urlopen
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.examples.howto import PATIENCE, Lines, expect_items
+from tests.processes import Process, free_port
+
+pytestmark = pytest.mark.browser
+
+SCRIPTS = """
+<script src="{{ url_for('static', filename='htmx.js') }}"></script>
+<script type="module" src="{{ url_for('landline.htmx') }}"></script>
+"""
+MAIN = SCRIPTS + '<main hx-ext="landline" landline-cursor="{{ landline_cursor() }}">%s</main>'
+
+WITNESS = '<ol id="witness" landline-channel="orders" landline-swap hx-swap="beforeend"></ol>'
+"""Shows that an event has reached the page."""
+
+LATE = """<ul id="late" landline-channel="%s" landline-swap hx-swap="beforeend"></ul>"""
+
+
+class Site:
+    """The served app, and one page of it."""
+
+    def __init__(self, url: str, page: Page) -> None:
+        self.url = url
+        self.page = page
+        self.lines = Lines(page)
+        self.said: list[str] = []
+        page.on("console", lambda words: self.said.append(words.text) if words.type == "error" else None)
+        page.set_default_timeout(PATIENCE)
+
+    def open(self, body: str, *channels: str) -> None:
+        """Open a page, and wait until these channels are pushed to it."""
+        self.page.goto(f"{self.url}/?{urlencode({'body': body})}")
+        if channels:
+            self.lines.expect_channels(list(channels))
+
+    def publish(self, channel: str, data: object) -> str:
+        """Publish, and return the event's offset."""
+        headers = {"Content-Type": "application/json"}
+        with urlopen(
+            Request(f"{self.url}/publish/{channel}", json.dumps(data).encode(), headers), timeout=10
+        ) as answer:
+            return str(answer.read(), "ascii")
+
+    def requests(self, path: str) -> list[str]:
+        """Return a list of the page's requests to a path, to which further ones are added."""
+        found: list[str] = []
+        self.page.on("request", lambda request: found.append(request.url) if path in request.url else None)
+        return found
+
+    def fetch_part(self, body: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Have htmx fetch a part into `#place`, and do something when it is rendered and not yet there."""
+
+        def answer(route: Route) -> None:
+            rendered = route.fetch()
+            meanwhile()
+            route.fulfill(response=rendered)
+
+        self.page.route(re.compile("/part"), answer)
+        self.page.evaluate("url => void htmx.ajax('GET', url, '#place')", f"/part?body={quote(body)}")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Process]:
+    port = free_port()
+    command = [sys.executable, "-m", "flask", "--app", "app.py", "run", "--port", str(port)]
+    with Process(command, port=port, cwd=Path(__file__).parent) as process:
+        yield process
+
+
+@pytest.fixture
+def site(server: Process, page: Page) -> Site:
+    return Site(server.url, page)
+
+
+class TestTrigger:
+    def test_each_element_that_names_the_channel_fetches_once(self, site: Site) -> None:
+        """One inside the other: the event of the inner one does not trigger the outer one, too."""
+        fetch = 'landline-channel="orders" hx-get="/newest" hx-trigger="landline:orders"'
+        site.open(
+            MAIN
+            % f'<div {fetch} hx-target="#one"><p {fetch} hx-target="#two"></p></div><i id="one"></i><i id="two"></i>',
+            "orders",
+        )
+        fetched = site.requests("/newest")
+        for times in (1, 2, 3):
+            offset = site.publish("orders", times)
+            expect_items(site.page, "i", offset, offset)
+            assert len(fetched) == 2 * times
+
+    def test_channels_have_slashes_and_an_element_several_of_them(self, site: Site) -> None:
+        site.open(
+            MAIN % '<p landline-channel="orders, room/3"'
+            ' hx-get="/newest" hx-trigger="landline:orders, landline:room/3"></p>',
+            "orders",
+            "room/3",
+        )
+        for channel in ("room/3", "orders"):
+            offset = site.publish(channel, None)
+            expect_items(site.page, "p", offset)
+
+    def test_filter_sees_the_event(self, site: Site) -> None:
+        site.open(
+            MAIN
+            % '<p landline-channel="orders" hx-get="/newest" hx-trigger="landline:orders[detail.data.id == 7]"></p>',
+            "orders",
+        )
+        fetched = site.requests("/newest")
+        site.publish("orders", {"id": 6})
+        expect_items(site.page, "p", site.publish("orders", {"id": 7}))
+        assert len(fetched) == 1
+
+    def test_attributes_may_have_data_before_them(self, site: Site) -> None:
+        site.open(
+            SCRIPTS + '<main data-hx-ext="landline" data-landline-cursor="{{ landline_cursor() }}">'
+            '<p data-landline-channel="orders" data-hx-get="/newest" data-hx-trigger="landline:orders"></p></main>',
+            "orders",
+        )
+        expect_items(site.page, "p", site.publish("orders", None))
+
+
+class TestSwap:
+    def test_data_goes_where_target_and_swap_say(self, site: Site) -> None:
+        site.open(
+            MAIN % '<p landline-channel="orders" landline-swap hx-target="next ol" hx-swap="afterbegin"></p>'
+            "<ol><li>0</li></ol>",
+            "orders",
+        )
+        site.publish("orders", "<li>1</li>")
+        site.publish("orders", "<li>2</li>")
+        expect_items(site.page, "ol li", "2", "1", "0")
+
+    def test_what_is_swapped_in_is_processed(self, site: Site) -> None:
+        site.open(MAIN % WITNESS, "orders")
+        site.publish("orders", '<li landline-channel="room/3" landline-swap hx-swap="innerHTML">new</li>')
+        expect_items(site.page, "li", "new")
+        site.lines.expect_channels(["orders", "room/3"])
+        site.publish("room/3", "told")
+        expect_items(site.page, "li", "told")
+
+    def test_data_that_is_no_string_is_told_and_left_out(self, site: Site) -> None:
+        site.open(MAIN % WITNESS, "orders")
+        offset = site.publish("orders", {"id": 7})
+        site.publish("orders", "<li>next</li>")
+        expect_items(site.page, "li", "next")
+        (words,) = site.said
+        assert f'what "orders" brought at {offset} is not a string of HTML' in words
+        assert "leave landline-swap away" in words
+
+    def test_target_that_is_nowhere_is_told(self, site: Site) -> None:
+        site.open(MAIN % f'<p landline-channel="orders" landline-swap hx-target="#gone"></p>{WITNESS}', "orders")
+        site.publish("orders", "<li>1</li>")
+        expect_items(site.page, "li", "1")
+        assert site.said[0].startswith("htmx:targetError")
+
+    def test_listener_may_keep_the_data_out(self, site: Site) -> None:
+        site.open(MAIN % WITNESS, "orders")
+        site.page.evaluate(
+            """witness.addEventListener("landline:orders", event => {
+                if (event.detail.data.includes("no")) event.preventDefault();
+            })"""
+        )
+        site.publish("orders", "<li>no</li>")
+        site.publish("orders", "<li>yes</li>")
+        expect_items(site.page, "li", "yes")
+
+    def test_snapshot_takes_the_place_of_what_was_there(self, site: Site) -> None:
+        body = (
+            '<main hx-ext="landline">'
+            '<ol landline-channel="state" landline-swap hx-swap="beforeend"><li>old</li></ol></main>'
+        )
+        site.open(SCRIPTS + body, "state")
+        expect_items(site.page, "li", "whole")
+        site.publish("state", "<li>more</li>")
+        expect_items(site.page, "li", "whole", "more")
+
+
+class TestReset:
+    def test_fetchers_fetch_again_and_collectors_are_told(self, site: Site) -> None:
+        """The page is from another life of the log."""
+        body = (
+            '<main hx-ext="landline" landline-cursor="aaaaaaaa-1">'
+            '<p landline-channel="room/9" hx-get="/newest" hx-trigger="landline:room/9">old</p>'
+            '<ol landline-channel="room/9" landline-swap hx-on:landline-reset="this.textContent = event.detail.reason">'
+            "</ol></main>"
+        )
+        newest = site.publish("orders", None)
+        site.open(SCRIPTS + body, "room/9")
+        expect_items(site.page, "p", newest)
+        expect_items(site.page, "ol", "epoch")
+
+
+class TestWhatComesLater:
+    def test_part_with_a_cursor_is_told_what_came_since(self, site: Site) -> None:
+        site.open(MAIN % f'{WITNESS}<div id="place"></div>', "orders")
+        site.publish("orders", "<li>before</li>")
+
+        def meanwhile() -> None:
+            site.publish("orders", "<li>between</li>")
+            expect(site.page.locator("#witness li").last).to_have_text("between")
+
+        site.fetch_part(f'<div landline-cursor="{{{{ landline_cursor() }}}}">{LATE % "orders"}</div>', meanwhile)
+        expect_items(site.page, "#late li", "between")
+        site.publish("orders", "<li>after</li>")
+        expect_items(site.page, "#late li", "between", "after")
+        assert site.lines.opened() == 1
+
+    def test_also_of_a_channel_that_is_new_to_the_page(self, site: Site) -> None:
+        site.open(MAIN % f'{WITNESS}<div id="place"></div>', "orders")
+        site.publish("room/3", "<li>before</li>")
+        site.fetch_part(
+            f'<div landline-cursor="{{{{ landline_cursor() }}}}">{LATE % "room/3"}</div>',
+            lambda: site.publish("room/3", "<li>between</li>"),
+        )
+        expect_items(site.page, "#late li", "between")
+        site.lines.expect_channels(["orders", "room/3"])
+        site.publish("room/3", "<li>after</li>")
+        expect_items(site.page, "#late li", "between", "after")
+
+    def test_what_comes_while_the_past_is_fetched_comes_after_it(self, site: Site) -> None:
+        site.open(MAIN % f'{WITNESS}<div id="place"></div>', "orders")
+
+        def answer_late(route: Route) -> None:
+            answer = route.fetch()
+            site.publish("orders", "<li>held</li>")
+            expect(site.page.locator("#witness li").last).to_have_text("held")
+            route.fulfill(response=answer)
+
+        site.page.route("**/landline/poll?*", answer_late, times=1)
+        site.fetch_part(
+            f'<div landline-cursor="{{{{ landline_cursor() }}}}">{LATE % "orders"}</div>',
+            lambda: site.publish("orders", "<li>between</li>"),
+        )
+        expect_items(site.page, "#late li", "between", "held")
+        site.publish("orders", "<li>after</li>")
+        expect_items(site.page, "#late li", "between", "held", "after")
+
+    def test_part_without_a_cursor_is_told_from_then_on(self, site: Site) -> None:
+        """The cursor around it is the page's, and the part is newer than the page."""
+        site.open(MAIN % f'{WITNESS}<div id="place"></div>', "orders")
+        site.publish("orders", "<li>before</li>")
+        expect_items(site.page, "#witness li", "before")
+        polls = site.requests("/landline/poll")
+        site.fetch_part(LATE % "orders")
+        # htmx takes its own class off when it has processed what it swapped in.
+        expect(site.page.locator("#late:not(.htmx-added)")).to_be_attached()
+        site.publish("orders", "<li>after</li>")
+        expect_items(site.page, "#late li", "after")
+        assert polls == []
+
+    def test_element_that_replaces_itself_keeps_the_line(self, site: Site) -> None:
+        site.open(MAIN % "{{ itself }}", "orders")
+        for _ in range(3):
+            expect_items(site.page, "#self", site.publish("orders", None))
+        assert site.lines.opened() == 1
+
+
+class TestWhatGoes:
+    @pytest.mark.parametrize(
+        "how", ["htmx.swap('#gone', '', { swapStyle: 'delete', swapDelay: 0, settleDelay: 0 })", "gone.remove()"]
+    )
+    def test_channel_that_nobody_reads_is_read_no_more(self, site: Site, how: str) -> None:
+        site.open(
+            MAIN
+            % f'{WITNESS}<p id="gone" landline-channel="room/3" hx-get="/newest" hx-trigger="landline:room/3"></p>',
+            "orders",
+            "room/3",
+        )
+        fetched = site.requests("/newest")
+        site.page.evaluate(how)
+        # Who was removed behind htmx's back is missed when something comes.
+        site.publish("room/3", None)
+        site.lines.expect_channels(["orders"])
+        assert fetched == []
+
+
+class TestLine:
+    def test_line_that_is_handed_in_is_the_only_one(self, site: Site) -> None:
+        body = """
+            <script type="module">
+              import { Landline } from "{{ url_for('landline.script') }}";
+              import { useLine } from "{{ url_for('landline.htmx') }}";
+              window.line = new Landline({ cursor: "{{ landline_cursor() }}" });
+              line.on("room/3", () => {});
+              useLine(line);
+            </script>
+        """
+        site.open(body + MAIN % WITNESS, "orders", "room/3")
+        assert site.lines.opened() == 1
+        site.publish("orders", "<li>1</li>")
+        expect_items(site.page, "li", "1")
+        site.page.evaluate("line.close()")
+        site.lines.expect_channels()
+
+    def test_line_that_is_handed_in_too_late_is_refused(self, site: Site) -> None:
+        site.open(MAIN % WITNESS, "orders")
+        words = site.page.evaluate(
+            """async () => {
+              const { Landline } = await import("/landline/landline.js");
+              const { useLine } = await import("/landline/landline-htmx.js");
+              try { useLine(new Landline()) } catch (error) { return error.message }
+            }"""
+        )
+        assert "Call useLine earlier" in words
+
+    def test_url_of_an_ancestor_is_where_it_asks(self, site: Site) -> None:
+        polls = site.requests("/elsewhere/poll")
+        with site.page.expect_request("**/elsewhere/poll*"):
+            site.open(SCRIPTS + f'<main hx-ext="landline" landline-url="/elsewhere">{WITNESS}</main>')
+        assert "channel=orders" in polls[0]
+
+
+class TestScripts:
+    def test_script_may_come_after_htmx_has_processed_the_page(self, site: Site) -> None:
+        htmx, _, extension = SCRIPTS.strip().partition("\n")
+        assert "landline" in extension
+        site.open(htmx + f'<main hx-ext="landline">{WITNESS}</main><aside>{WITNESS}</aside>')
+        site.page.evaluate("import('/landline/landline-htmx.js')")
+        site.lines.expect_channels(["orders"])
+        site.publish("orders", "<li>1</li>")
+        # Outside of hx-ext there is no extension.
+        expect_items(site.page, "li", "1")
+
+    def test_htmx_that_is_no_global_is_told(self, site: Site) -> None:
+        site.open(
+            """
+            <script type="module">
+              import htmx from "{{ url_for('static', filename='htmx.esm.js') }}";
+              import { install } from "{{ url_for('landline.htmx') }}";
+              install(htmx);
+            </script>"""
+            + (MAIN % WITNESS).removeprefix(SCRIPTS),
+            "orders",
+        )
+        site.publish("orders", "<li>1</li>")
+        expect_items(site.page, "li", "1")
+        assert site.said == []
+
+    def test_page_without_htmx_is_told_what_to_do(self, site: Site) -> None:
+        with site.page.expect_console_message() as said:
+            site.open('<script type="module" src="{{ url_for(\'landline.htmx\') }}"></script>')
+        assert said.value.text.startswith("landline-htmx.js found no htmx. Load htmx")
