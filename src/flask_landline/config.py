@@ -48,6 +48,18 @@ class Config:
     max_held: int = field(default=10_000, metadata=_number(0, whole=True))
     """Requests a process holds at most; beyond 80 % of its file descriptors it holds none either. 0: none."""
 
+    max_held_per_address: int = field(default=0, metadata=_number(0, whole=True))
+    """Requests of one address that a process holds at most; 0: as many as of all. Off, because behind one address
+    there may be a whole school."""
+
+    max_polls_per_address: float = field(default=0.0, metadata=_number(0))
+    """Requests a second that one address may make of a process, on average over ten seconds; 0: any number. Off, for
+    the same reason."""
+
+    trusted_hops: int | None = field(default=None, metadata=_number(0, none=True, whole=True))
+    """Proxies before the app whose `X-Forwarded-For` is believed, for a client's address. None: as many as the app's
+    `ProxyFix` believes, or none."""
+
     poll_capacity: float | None = field(default=1000.0, metadata=_number(50, none=True))
     """Polls a second that a process may be asked; where more come, it asks its clients to come less often. A process
     answers several thousand, and this leaves most of its time to the app's own routes. It is less by itself where there

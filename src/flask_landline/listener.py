@@ -249,7 +249,8 @@ class Connection(Outlet):
         path, _, query = self._url.decode("latin-1").partition("?")
         method = self._parser.get_method().decode("latin-1")
         keep = self._parser.should_keep_alive() and "upgrade" not in self._headers
-        request = Request(method, path, query, self._headers, self._remote)
+        remote = self._listener.wire.limits.address(self._remote, self._headers.get("x-forwarded-for"))
+        request = Request(method, path, query, self._headers, remote)
         # A proxy that speaks HTTP/1.0 has no Upgrade (RFC 9110 §7.8).
         offer = STREAM_OR_POLL if self._parser.get_http_version() == "1.0" else ALL
         self._queue.append((request, keep, offer))
@@ -312,7 +313,7 @@ class Connection(Outlet):
                 and "origin" not in headers
             )
             credentials = wire.gate.credentials_of(headers) if is_with_grant(query) else ()
-            idle = wire.idle(query, transports, credentials) if is_plain else None
+            idle = wire.idle(query, transports, credentials, request.remote) if is_plain else None
             if idle is not None:
                 self._answer(idle, request, keep)
             elif request.path not in wire.paths:
@@ -345,7 +346,7 @@ class Connection(Outlet):
     def _hold(self, hold: Hold, request: Request, keep: bool) -> None:
         """Give the connection to the side loop: for good, or until a long poll is answered."""
         try:
-            self._listener.sideloop.admit()
+            self._listener.sideloop.admit(request.remote)
         except Refusal as refusal:
             self._answer(problem(refusal, hold.headers), request, keep)
             return

@@ -17,6 +17,7 @@ from .channel import Resolved
 from .cursor import Cursor, Position, Word
 from .errors import LogError, Refusal
 from .event import Event
+from .limits import Limits
 from .pressure import Meter, Pressure
 from .protocol.advice import Advice
 from .protocol.origins import Origins, foreign_origin
@@ -109,6 +110,8 @@ class Wire:
         self.meter = Meter(lambda: Pressure(config.interval, config.hold, capacity), self._advise)
         """Counts what is asked here, and decides what to ask of clients."""
         self._advise()
+        self.limits = Limits(config, lambda: state.app.wsgi_app)
+        """What one address may have."""
         prefix = config.prefix
         self.poll_path, self.events_path, self.socket_path = (f"{prefix}/{name}" for name in ("poll", "events", "ws"))
         self._handlers = {
@@ -142,10 +145,11 @@ class Wire:
         """Refuse to hold a request, each until another time."""
         return busy(detail, self.meter.pressure.pause(random.random()))
 
-    def idle(self, query: str, transports: tuple[str, ...], credentials: Credentials) -> Reply | None:
+    def idle(self, query: str, transports: tuple[str, ...], credentials: Credentials, remote: str) -> Reply | None:
         """Return the answer to a plain GET of a poll, if it was given before to this reader and nothing is new.
 
         Plain is without `If-None-Match` and without `Origin`. `credentials` are the gate's, of a query with a grant.
+        An address that asks too often gets none, and is refused by `handle`.
         """
         remembered = self._idle.get((query, transports, credentials))
         if remembered is None:
@@ -154,6 +158,8 @@ class Wire:
         try:
             # The mark moves with each event, and so with each revocation.
             if mark is self._state.hub.mark() and (until is None or self._clock() < until):
+                if not self.limits.allow(remote):
+                    return None
                 self.meter.count()
                 return reply
         except LogError as error:
@@ -171,6 +177,7 @@ class Wire:
         self.meter.count()
         headers = self._origins.answer(request.headers, public=True)
         try:
+            self.limits.check(request.remote)
             if request.method not in ("GET", "HEAD"):
                 preflight = self._origins.preflight(request.headers) if request.method == "OPTIONS" else None
                 if preflight is not None:

@@ -179,7 +179,7 @@ class Client:
             self._told(json.loads(outcome.body))
             return
         assert isinstance(outcome, Hold)
-        self.stage.side.admit()
+        self.stage.side.admit("here")
         ours, self._end = self.stage.pair()
         self.line_fileno = ours.fileno()
         self.stage.loop.call_soon(self.stage.side.open, ours, outcome)

@@ -99,6 +99,12 @@ def busy(detail: str, retry_after: int) -> Refusal:
     return Refusal("busy", 503, f"{detail} Poll instead; that works.", retry_after=retry_after)
 
 
+def slow_down(rate: float, retry_after: int) -> Refusal:
+    """Refuse a request of an address that makes too many."""
+    detail = f"More than {rate:g} requests a second come from this address. Ask again after Retry-After seconds."
+    return Refusal("slow-down", 429, detail, retry_after=retry_after)
+
+
 def log_unavailable(error: LogError | None = None) -> Refusal:
     """Refuse for now. The cause is the operator's to read, not the client's: it may name files."""
     detail = (

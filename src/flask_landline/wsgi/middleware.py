@@ -73,13 +73,17 @@ class WireMiddleware:
         ):
             query = environ.get("QUERY_STRING", "")
             credentials = self._wire.gate.credentials(environ) if is_with_grant(query) else ()
-            idle = self._wire.idle(query, transports, credentials)
+            idle = self._wire.idle(query, transports, credentials, self._remote(environ))
             if idle is not None:
                 return send(idle, environ, start_response)
-        outcome = self._wire.handle(_request(environ), transports)
+        outcome = self._wire.handle(_request(environ, self._remote(environ)), transports)
         if isinstance(outcome, Hold):
             return self._hold(outcome, server_socket, environ, start_response)
         return send(outcome, environ, start_response)
+
+    def _remote(self, environ: WSGIEnvironment) -> str:
+        """Return the client's address as the app sees it, whichever of the two is wrapped around the other."""
+        return self._wire.limits.address(environ.get("REMOTE_ADDR") or "-", environ.get("HTTP_X_FORWARDED_FOR"))
 
     def _note_position(self, environ: WSGIEnvironment) -> None:
         """Note where the log ends before a page is made.
@@ -110,26 +114,26 @@ class WireMiddleware:
             places = self._greenlets if detach.is_greenlet(environ) else self._threads
             return places.hold(hold, environ, start_response)
         try:
-            self.sideloop.admit()
+            self.sideloop.admit(hold.request.remote)
         except Refusal as refusal:
             return send(problem(refusal, hold.headers), environ, start_response)
         try:
             self.sideloop.hold(detach.take(server_socket), hold)
         except BaseException:  # no descriptor, or no thread, is left
-            self.sideloop.dismiss()
+            self.sideloop.dismiss(hold.request.remote)
             raise
         # For the server's log, and for whatever is wrapped around the app: nobody is there to get it.
         start_response("101 Switching Protocols" if hold.transport.name == "websocket" else "200 OK", [])
         return ()
 
 
-def _request(environ: WSGIEnvironment) -> Request:
+def _request(environ: WSGIEnvironment, remote: str) -> Request:
     headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
     return Request(
         environ["REQUEST_METHOD"],
         environ.get("PATH_INFO", ""),
         encode_query(environ.get("QUERY_STRING", "")),
         headers,
-        environ.get("REMOTE_ADDR", "-") or "-",
+        remote,
         environ,
     )

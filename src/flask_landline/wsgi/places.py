@@ -82,7 +82,7 @@ class Places:
     def hold(self, hold: Hold, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Wait for what a request is to be told, and answer it."""
         with self._lock:
-            taken = self._held < self._budget
+            taken = self._held < self._budget and self._wire.limits.hold(hold.request.remote)
             self._held += taken
         if not taken and isinstance(hold.transport, LongPoll):
             # Somebody was faster: it is a short poll then, as it would have been a moment later.
@@ -108,6 +108,7 @@ class Places:
     def _end(self, hold: Hold, visit: _Visit, reason: str) -> None:
         with self._lock:
             self._held -= 1
+        self._wire.limits.release(hold.request.remote)
         seconds = time.monotonic() - visit.began
         access_log.log(hold.request.remote, hold.transport.name, hold.request.query, seconds, visit.told, reason)
 
