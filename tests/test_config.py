@@ -11,6 +11,8 @@ from flask_landline.logs import open_log
 from flask_landline.logs.memory import MemoryLog
 from flask_landline.logs.sqlite import SQLiteLog
 
+from tests.apps import App
+
 
 def test_defaults_are_those_of_an_app_that_says_nothing() -> None:
     assert Config.read({"SECRET_KEY": "x", "OTHER_LANDLINE_X": 1}) == Config()
@@ -28,6 +30,13 @@ def test_every_key_has_a_docstring_and_is_read() -> None:
         ("interval", 60),
         ("hold", 0),
         ("hold", 25.5),
+        ("interval", 86_400),
+        ("max_held_per_address", 0),
+        ("max_polls_per_address", 0.5),
+        ("trusted_hops", None),
+        ("trusted_hops", 0),
+        ("poll_capacity", None),
+        ("poll_capacity", 50),
         ("held_threads", 0),
         ("max_event", 1),
         ("window_events", 1),
@@ -51,7 +60,25 @@ def test_value_is_taken(key: str, value: object) -> None:
         ("INTERVAL", None),
         ("INTERVAL", float("nan")),
         ("INTERVAL", float("inf")),
+        ("INTERVAL", 86_400.5),
+        ("INTERVAL", 10**400),
         ("HOLD", -0.1),
+        ("HOLD", 1e308),
+        ("KEEPALIVE", 1e308),
+        ("GRANT_AGE", 10**400),
+        ("MAX_HELD", 1.5),
+        ("MAX_HELD_PER_ADDRESS", -1),
+        ("MAX_HELD_PER_ADDRESS", 2.0),
+        ("MAX_POLLS_PER_ADDRESS", -0.1),
+        ("MAX_POLLS_PER_ADDRESS", None),
+        ("MAX_POLLS_PER_ADDRESS", "5/s"),
+        ("TRUSTED_HOPS", -1),
+        ("TRUSTED_HOPS", 1.5),
+        ("TRUSTED_HOPS", True),
+        ("POLL_CAPACITY", 49),
+        ("POLL_CAPACITY", float("inf")),
+        ("POLL_CAPACITY", "1000"),
+        ("MAX_PENDING", 0),
         ("HELD_THREADS", 1.5),
         ("HELD_THREADS", -1),
         ("HELD_THREADS", True),
@@ -72,6 +99,28 @@ def test_wrong_value_is_refused_with_its_key(key: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"^LANDLINE_{key} is .*must") as caught:
         Config.read({f"LANDLINE_{key}": value})
     assert repr(value) in str(caught.value)
+
+
+class Odd:
+    """Neither a number nor a string nor anything that can be compared or looked up."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "<odd>"
+
+
+@pytest.mark.parametrize("value", [None, True, -1, 10**400, 1e308, b"x", (), [[]], {"a": 1}, (None,), Odd(), int, 1j])
+@pytest.mark.parametrize("key", [item.name for item in fields(Config)])
+def test_whatever_a_key_is_given_is_refused_in_words_or_works(key: str, value: object, tmp_path: Path) -> None:
+    try:
+        app = App(tmp_path, **{key: value})
+    except UsageError as error:
+        assert f"LANDLINE_{key.upper()}" in str(error)
+        return
+    app.live.channel("orders")
+    assert app.poll("orders").json["data"] is None
+    app.state.close()
 
 
 @pytest.mark.parametrize(

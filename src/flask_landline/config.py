@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -14,8 +15,12 @@ from .protocol.origins import Origins
 _KEY_PREFIX = "LANDLINE_"
 
 
-def _number(least: float, *, none: bool = False, whole: bool = False) -> dict[str, Any]:
-    return {"least": least, "none": none, "whole": whole}
+_DAY = 86_400.0
+"""Seconds that anything here may last: more is a mistake, and at last more than the kernel's counters take."""
+
+
+def _number(least: float, *, most: float = math.inf, none: bool = False, whole: bool = False) -> dict[str, Any]:
+    return {"least": least, "most": most, "none": none, "whole": whole}
 
 
 @dataclass(frozen=True)
@@ -33,15 +38,15 @@ class Config:
     """SQLite's `PRAGMA synchronous`: FULL syncs at each publish; NORMAL may lose the last events in a power
     cut, and publishes many times faster on slow disks."""
 
-    interval: float = field(default=2.0, metadata=_number(0.05))
+    interval: float = field(default=2.0, metadata=_number(0.05, most=_DAY))
     """Seconds between short polls, told to clients as advice. Two seconds look live to a person and are one
     request in two seconds to the server."""
 
-    hold: float = field(default=20.0, metadata=_number(0))
+    hold: float = field(default=20.0, metadata=_number(0, most=_DAY))
     """Seconds a request may be held, at most. Below the 30 s after which common routers give up on a
     silent request."""
 
-    keepalive: float = field(default=15.0, metadata=_number(0.1))
+    keepalive: float = field(default=15.0, metadata=_number(0.1, most=_DAY))
     """Seconds of silence after which a stream or socket is told that it lives. Half of the 30 s and a quarter of the
     60 s after which common proxies cut a silent connection; the browser client gives a line up after 30 s."""
 
@@ -76,7 +81,7 @@ class Config:
     """Origins, such as `https://app.example.org` or `https://*.example.org`, whose pages may read here with their
     readers' cookies; `*`: everybody's pages may read public channels. The server's own always may."""
 
-    grant_age: float = field(default=300.0, metadata=_number(1))
+    grant_age: float = field(default=300.0, metadata=_number(1, most=_DAY))
     """Seconds for which a reader function's yes is good. Half a minute more or less is nothing to a person whose rights
     change, where nobody revokes them; and asking each reader once in some minutes is next to nothing to the app."""
 
@@ -153,11 +158,14 @@ def _check_kinds(given: Mapping[str, Any]) -> None:
         )
 
 
-def _check_number(key: str, value: Any, *, least: float, none: bool, whole: bool) -> None:
+def _check_number(key: str, value: Any, *, least: float, most: float, none: bool, whole: bool) -> None:
     if none and value is None:
         return
     kinds = int if whole else (int, float)
-    # `not >=` rather than `<`: NaN must not pass. A bool is an int to Python and a mistake here.
-    if isinstance(value, bool) or not isinstance(value, kinds) or not value >= least or value == float("inf"):
+    # `not <=` rather than `>`: NaN must not pass. A bool is an int to Python and a mistake here.
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most or value == math.inf:
         kind = "a whole number" if whole else "a number"
-        raise UsageError(f"{key} is {value!r}; it must be {kind} of at least {least:g}{' or None' if none else ''}.")
+        limit = f" and at most {most:g}" if most < math.inf else ""
+        raise UsageError(
+            f"{key} is {value!r}; it must be {kind} of at least {least:g}{limit}{' or None' if none else ''}."
+        )
