@@ -1,4 +1,4 @@
-"""`flask landline …`: publish, follow and list from a shell."""
+"""`flask landline …`: publish, follow, list and revoke from a shell."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .state import State
 
 @click.group()
 def landline() -> None:
-    """Publish events, follow channels, list channels."""
+    """Publish events, follow channels, list channels, revoke what was granted."""
 
 
 @landline.command()
@@ -79,6 +79,15 @@ def channels() -> None:
     width = max(len(row[0]) for row in rows)
     for name, *numbers in rows:
         click.echo(name.ljust(width) + "".join(number.rjust(12) for number in numbers))
+
+
+@landline.command()
+@click.argument("identity", required=False)
+@click.option("--channel", metavar="NAME", help="Of all readers of this channel, instead of one reader.")
+@with_appcontext
+def revoke(identity: str | None, channel: str | None) -> None:
+    """Void what was granted to the reader IDENTITY: lines end, and the app is asked anew who may read."""
+    _tell(lambda: _state().revoke(identity, channel))
 
 
 def _follow(state: State, names: tuple[str, ...], position: Position) -> Iterator[Told]:

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import Flask, current_app, request
@@ -28,6 +29,14 @@ live = Landline()
 news = live.channel("news", keep=100_000)
 other = live.channel("other")
 room = live.channel("room/<int:room_id>", keep=100_000)
+private = live.channel("private/<name>", keep=100_000)
+
+
+@private.reader
+def may_read(name: str) -> bool:
+    """Let in everybody with a name whom nobody has shut out since (see `shut_out`)."""
+    who = request.cookies.get("who")
+    return bool(who) and not Path(current_app.instance_path, f"not-{who}").exists()
 
 
 class Echo:
@@ -57,6 +66,7 @@ class Echo:
 
 def create_app() -> Flask:
     app = Flask(__name__, instance_path=os.environ["HELD_FOLDER"])
+    app.config.from_mapping(SECRET_KEY="held", LANDLINE_IDENTITY=lambda: request.cookies.get("who"))
     app.config.from_mapping(json.loads(os.environ.get("HELD_CONFIG", "{}")))
     live.init_app(app)
     logging.basicConfig(format="%(name)s %(levelname)s %(message)s")
@@ -71,6 +81,7 @@ def create_app() -> Flask:
     app.add_url_rule("/plain", view_func=plain)
     app.add_url_rule("/facts", view_func=facts)
     app.add_url_rule("/publish/<path:channel>", view_func=publish, methods=["POST"])
+    app.add_url_rule("/shut-out/<who>", view_func=shut_out, methods=["POST"])
     app.add_url_rule("/fork", view_func=fork, methods=["POST"])
     return app
 
@@ -103,6 +114,14 @@ def publish(channel: str) -> dict[str, object]:
     """Publish each line of the body as one event; answer with their offsets."""
     lines = request.get_data(as_text=True).splitlines()
     return {"offsets": [live.publish(channel, json.loads(line)).offset for line in lines]}
+
+
+def shut_out(who: str) -> dict[str, object]:
+    """Have somebody read nothing private any more; `?revoke=1`: at once."""
+    Path(current_app.instance_path, f"not-{who}").touch()
+    if "revoke" in request.args:
+        live.revoke(who)
+    return {}
 
 
 def fork() -> dict[str, object]:

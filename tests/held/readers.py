@@ -8,7 +8,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -36,15 +36,27 @@ class Reader:
         base: the server's address.
         cursor: where to begin; None for "now".
         channel: what to read.
+        headers: of the request.
+        grant: what lets it read; the newest that it is told takes its place.
     """
 
     name = ""
 
-    def __init__(self, base: str, cursor: str | None = None, channel: str = "news", nonce: str | None = None) -> None:
+    def __init__(
+        self,
+        base: str,
+        cursor: str | None = None,
+        channel: str = "news",
+        nonce: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        grant: str | None = None,
+    ) -> None:
         self.base = base
         self.cursor = cursor
         self.channel = channel
         self.nonce = nonce
+        self.headers = dict(headers or {})
+        self.grant = grant
         self.signs: list[dict[str, Any]] = []
         """Hellos, keepalives, resets and goodbyes."""
         self._undo = contextlib.ExitStack()
@@ -61,7 +73,7 @@ class Reader:
 
     @property
     def parameters(self) -> dict[str, str]:
-        given = {"channel": self.channel, "cursor": self.cursor}
+        given = {"channel": self.channel, "cursor": self.cursor, "grant": self.grant}
         if self.name in ("sse", "websocket"):
             given["nonce"] = self.nonce
         return {name: value for name, value in given.items() if value is not None}
@@ -104,9 +116,15 @@ class Reader:
         """Take in the body of a poll's answer, or a socket's message."""
         assert CURSOR.fullmatch(answer["cursor"]), answer
         self.cursor = answer["cursor"]
+        self._note_grant(answer)
         if answer["data"] is None or "reset" in answer:
             self.signs.append(answer)
         return [Told(event["channel"], event["offset"], event["data"]) for event in answer["data"] or ()]
+
+    def _note_grant(self, answer: dict[str, Any]) -> None:
+        if "grant" in answer:
+            assert set(answer["grant"]) == {"token", "expires"}, answer
+            self.grant = answer["grant"]["token"]
 
 
 class Polls(Reader):
@@ -123,7 +141,7 @@ class Polls(Reader):
     def _read(self) -> Iterator[list[Told]]:
         while True:
             parameters = self.parameters if self.wait is None else self.parameters | {"wait": f"{self.wait:g}"}
-            answer = self._client.get(f"{self.base}/landline/poll", params=parameters)
+            answer = self._client.get(f"{self.base}/landline/poll", params=parameters, headers=self.headers)
             assert answer.status_code == 200, answer.text
             yield self._answer(answer.json())
 
@@ -144,6 +162,7 @@ class Events(Reader):
     def open(self) -> None:
         client = self._undo.enter_context(httpx.Client(timeout=PATIENCE, verify=False))
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": self.last_id} if self.last_id else {})
+        headers |= self.headers
         address = f"{self.base}/landline/events"
         answer = self._undo.enter_context(client.stream("GET", address, params=self.parameters, headers=headers))
         assert answer.status_code == 200, answer.read()
@@ -161,6 +180,7 @@ class Events(Reader):
                 self.cursor = self.last_id = block.id
             if block.event == "landline":
                 self.signs.append(block.json())
+                self._note_grant(block.json())
                 yield []
             else:
                 yield [Told(block.event, int(block.id.rpartition("-")[2]), block.json())]
@@ -175,7 +195,14 @@ class Socket(Reader):
     def open(self) -> None:
         address = str(httpx.URL(f"{self.base}/landline/ws", params=self.parameters)).replace("http", "ws", 1)
         self.connection = self._undo.enter_context(
-            connect(address, compression=None, ping_interval=None, close_timeout=1, open_timeout=PATIENCE)
+            connect(
+                address,
+                additional_headers=self.headers,
+                compression=None,
+                ping_interval=None,
+                close_timeout=1,
+                open_timeout=PATIENCE,
+            )
         )
         self._undo.callback(self._drop)
         super().open()

@@ -142,6 +142,24 @@ def serve(
         yield Server(process, process.url, process.url, env)
 
 
+@contextlib.contextmanager
+def second_door(folder: Path, config: Mapping[str, Any]) -> Iterator[Server]:
+    """Run the app of these tests under gunicorn, and have clients go to its listener."""
+    port = free_port()
+    with serve(GTHREAD, folder, {**config, "LANDLINE_LISTEN": f"127.0.0.1:{port}"}) as server:
+        server.facts()  # the first request opens the door
+        door = Server(server.process, f"http://127.0.0.1:{port}", server.inner, server.env)
+
+        def is_open() -> bool:
+            try:
+                return ask(f"{door.base}/landline/poll?channel=news").status == 200
+            except OSError:
+                return False
+
+        until(is_open, 10, "the listener")
+        yield door
+
+
 NGINX = """
 daemon off;
 pid {folder}/nginx.pid;
@@ -180,6 +198,7 @@ defaults
     timeout server 30s
 frontend front
     bind 127.0.0.1:{port}
+    {more}
     default_backend back
 backend back
     server app 127.0.0.1:{inner}
@@ -201,11 +220,12 @@ def nginx(program: str, server: Server, folder: Path, more: str = "") -> Iterato
 
 
 @contextlib.contextmanager
-def haproxy(program: str, server: Server, folder: Path) -> Iterator[Server]:
+def haproxy(program: str, server: Server, folder: Path, more: str = "") -> Iterator[Server]:
+    """Put haproxy with its defaults before a server, and what `more` adds to its frontend."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     config = folder / "haproxy.cfg"
-    config.write_text(HAPROXY.format(port=port, inner=server.port))
+    config.write_text(HAPROXY.format(port=port, inner=server.port, more=more))
     with Process([program, "-db", "-f", str(config)], port=port) as process:
         yield Server(process, process.url, server.inner, server.env)
 

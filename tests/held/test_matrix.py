@@ -23,10 +23,11 @@ from tests.held.servers import (
     ask,
     haproxy,
     nginx,
+    second_door,
     serve,
     sockets,
 )
-from tests.processes import free_port, until
+from tests.processes import until
 
 KEEPALIVE = 0.3
 CONFIG = {"LANDLINE_KEEPALIVE": KEEPALIVE, "LANDLINE_HOLD": 5.0}
@@ -76,13 +77,7 @@ def column(request: pytest.FixtureRequest, columns: Callable[[str], Server]) -> 
 
 def _start(name: str, folder: Path, stack: ExitStack, require: Callable[[str], str]) -> Server:
     if name == "listener":
-        port = free_port()
-        config = CONFIG | {"LANDLINE_LISTEN": f"127.0.0.1:{port}"}
-        server = stack.enter_context(serve(COMMANDS["gthread"], folder, config))
-        server.facts()  # the first request opens the door
-        server = Server(server.process, f"http://127.0.0.1:{port}", server.inner, server.env)
-        until(lambda: _answers(server.base), 10, "the listener")
-        return server
+        return stack.enter_context(second_door(folder, CONFIG))
     first_on_path = {"asyncio": WITHOUT_UVLOOP, **OLDER}.get(name)
     assert first_on_path is None or first_on_path.is_dir(), f"{first_on_path} is missing; `make test` makes it"
     env = {"PYTHONPATH": str(first_on_path)} if first_on_path else {}
@@ -100,13 +95,6 @@ def _warm_up(server: Server) -> None:
     cursor = server.cursor()
     server.publish(0)
     ask(f"{server.base}/landline/poll?channel=other&cursor={cursor}&wait=0.1")
-
-
-def _answers(base: str) -> bool:
-    try:
-        return ask(f"{base}/landline/poll?channel=news").status == 200
-    except OSError:
-        return False
 
 
 def cells(which: list[tuple[str, str]]) -> pytest.MarkDecorator:
