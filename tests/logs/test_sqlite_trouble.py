@@ -3,7 +3,6 @@
 import hashlib
 import os
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -186,27 +185,6 @@ def test_folder_is_made_with_its_parents(tmp_path: Path, open_log) -> None:
 
 
 # Disks of our own.
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Return a function that mounts a small disk, or mounts it anew with other options."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a disk")
-    place = tmp_path / "disk"
-    place.mkdir()
-
-    def mount(options: str) -> Path:
-        again = "remount," if place.is_mount() else ""
-        command = ["mount", "-t", "tmpfs", "-o", again + options, "tmpfs", str(place)]
-        result = subprocess.run(command, capture_output=True, text=True)
-        if result.returncode != 0:
-            pytest.skip(f"cannot mount a disk here: {result.stderr.strip()}")
-        return place
-
-    yield mount
-    if place.is_mount():
-        subprocess.run(["umount", place], check=True)
 
 
 def test_read_only_disk_is_told_and_heals(disk, open_log) -> None:

@@ -103,7 +103,7 @@ def orders(make_app: Callable[..., App], port: int) -> App:
 
 def through_wsgi(orders: App, port: int) -> Ask:
     def ask(row: Refused) -> Given:
-        headers = {name.replace("-", "_"): value for name, value in row.headers.items()}
+        headers: dict[str, Any] = {name.replace("-", "_"): value for name, value in row.headers.items()}
         answer = orders.ask(row.query, method=row.method, path=f"{PREFIX}/{row.path}", **headers)
         return Given(answer.status, dict(answer.headers.items()), answer.body)
 

@@ -28,6 +28,11 @@ from .sqlite_file import SCHEMA_VERSION, Connection, reading
 
 __all__ = ["SCHEMA_VERSION", "SQLiteLog"]
 
+READ_PATIENCE = 1.0
+"""Seconds to wait for another process's lock before a reading is given up. Writers do not lock readers out; what does,
+such as a shell in exclusive mode, takes longer than anybody should be kept waiting for an answer."""
+READ_REST = 2.0
+"""Seconds after that in which no other reading waits: as long as a poll is asked to stay away."""
 LEASE_PATIENCE = 0.5
 """Seconds to wait for another process's write before a lease is given up: a poll waits for it, and later will do."""
 WAKE_INTERVAL = 0.01
@@ -50,7 +55,7 @@ class SQLiteLog(Log):
         path: the file.
         synchronous: `FULL`: an acknowledged event survives a power cut; `NORMAL`: it survives the death of
             any process, and a power cut may take the last ones.
-        timeout: seconds to wait for another process's write before giving up.
+        timeout: seconds to wait for another process's write before an append is given up.
         clock: tells the time in Unix seconds.
 
     Raises:
@@ -70,7 +75,7 @@ class SQLiteLog(Log):
         self._path = Path(path)
         self._clock = clock
         self._writer = Connection(self._path, timeout, synchronous)
-        self._reader = Connection(self._path, timeout, synchronous)
+        self._reader = Connection(self._path, min(timeout, READ_PATIENCE), synchronous, READ_REST)
         self._leaser = Connection(self._path, min(timeout, LEASE_PATIENCE), "OFF")
         self.after_fork()
         forks.register_resting(self)

@@ -63,13 +63,24 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 class Connection:
-    """One connection of this process, opened at first use, reopened when the file was replaced."""
+    """One connection of this process, opened at first use, reopened when the file was replaced.
+
+    Args:
+        path: the file.
+        timeout: seconds to wait for another process's lock.
+        synchronous: SQLite's `PRAGMA synchronous`.
+        rest: seconds after such a wait was in vain in which nobody else waits: all are told the same at once. Else one
+            after the other would wait its time, and whoever keeps them waiting, a server's threads or the side loop,
+            would do nothing else for as long as the file is locked.
+    """
 
     _inherited: list[sqlite3.Connection] = []  # noqa: RUF012  kept for ever: closing a parent's connection harms it
 
-    def __init__(self, path: Path, timeout: float, synchronous: str) -> None:
+    def __init__(self, path: Path, timeout: float, synchronous: str, rest: float = 0.0) -> None:
         self._path = path
         self._timeout = timeout
+        self._rest = rest
+        self._resting: tuple[float, str] = (0.0, "")
         self._synchronous = synchronous
         self.lock = Lock()
         self._forking: int | None = None
@@ -86,6 +97,9 @@ class Connection:
     @contextmanager
     def session(self) -> Iterator[tuple[sqlite3.Connection, str]]:
         """Open the connection if need be; its errors become `LogError`. The caller holds `lock`."""
+        until, why = self._resting
+        if time.monotonic() < until:
+            raise LogError(why)
         try:
             if self._db is None or self._file != self._identity():
                 self._open()
@@ -94,7 +108,10 @@ class Connection:
         except (sqlite3.Error, OSError) as error:
             if not _is_passing(error):
                 self._close()
-            raise self._explain(error) from error
+            told = self._explain(error)
+            if _is_busy(error):
+                self._resting = time.monotonic() + self._rest, str(told)
+            raise told from error
 
     @contextmanager
     def writing(self, db: sqlite3.Connection) -> Iterator[None]:
