@@ -21,9 +21,10 @@ sheet.replaceSync(`
   :host([hidden]), :host(:not([status])) { display: none; }
   :host([status="live"]) { --mark: var(--landline-live, light-dark(#12703f, #5fd395)); }
   :host([status="offline"]) { --mark: var(--landline-offline, light-dark(#b3261e, #ff8a80)); }
-  [part="mark"] { flex: none; box-sizing: border-box; width: 0.6em; height: 0.6em; border: 0.3em solid var(--mark); border-radius: 50%; }
-  :host([status="polling"]) [part="mark"] { border-width: 0.14em; }
-  :host([status="offline"]) [part="mark"] { height: 0.16em; border-width: 0.08em; border-radius: 0; }
+  [part="word"] { align-self: baseline; }
+  [part="mark"] { flex: none; box-sizing: border-box; width: 0.64em; height: 0.64em; border: 0.14em solid var(--mark); border-radius: 50%; }
+  :host([status="live"]) [part="mark"] { width: 0; height: 0; border-width: 0.32em; }
+  :host([status="offline"]) [part="mark"] { height: 0; border-width: 0.08em; border-radius: 0; }
 `);
 
 export class LandlineStatus extends HTMLElement {
