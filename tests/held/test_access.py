@@ -48,7 +48,7 @@ def columns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str,
 
         def column(name: str, age: float) -> Server:
             if (name, age) not in running:
-                config = {"LANDLINE_GRANT_AGE": age, "LANDLINE_HOLD": 5.0, "LANDLINE_KEEPALIVE": 5.0}
+                config = {"LANDLINE_GRANT_AGE": age, "LANDLINE_HOLD": 3.0, "LANDLINE_KEEPALIVE": 0.5}
                 folder = tmp_path_factory.mktemp(name)
                 start = second_door(folder, config) if name == "listener" else serve(COMMANDS[name], folder, config)
                 running[name, age] = stack.enter_context(start)
@@ -149,7 +149,7 @@ def _hold_and_revoke(server: Server, reader: Reader, who: str) -> None:
     thread.start()
     until(lambda: server.facts()["held"] == 1, 10, "the held request")
     ask(f"{server.inner}/shut-out/{who}?revoke=1", body="")
-    thread.join(4.0)  # less than its wait
+    thread.join(2.0)  # less than its wait
     assert ended == [[]]
 
 
