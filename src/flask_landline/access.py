@@ -43,6 +43,11 @@ _PURPOSE = "flask-landline.grant.1"
 """Keeps these signatures apart from everything else that is signed with the app's key, and from grants of other
 forms."""
 
+_KNOWN = 4096
+"""Signatures remembered as good: looking at one again costs more than the rest of a poll."""
+
+Credentials = tuple[str | None, ...]
+"""What a grant is bound to, of a request: the values of some headers."""
 Ask = Callable[[Request, list[Resolved]], "str | int | None"]
 """Asks the app: returns the reader's identity, or raises a `Refusal`."""
 
@@ -98,6 +103,7 @@ class Gate:
         self._rand = rand
         self._headers = tuple(name.lower() for name in config.credentials)
         self._keys = tuple("HTTP_" + name.upper().replace("-", "_") for name in config.credentials)
+        self._known: dict[tuple[str, tuple[str, ...], Credentials], Grant] = {}
         self.revocations = Revocations(hub, keep_for(config), clock)
 
     def admit(self, request: Request, items: Iterable[Resolved], token: str | None) -> Grant | None:
@@ -118,15 +124,10 @@ class Gate:
         Raises:
             LogError: the log cannot be read, so nobody knows what is revoked.
         """
-        names = _names(items)
         if token is None:
             return None
-        try:
-            who, expires, epoch, offset = self._signer().loads(token, salt=self._salt(names, request))
-        except BadData:
-            return None
-        grant = Grant(names, who, expires, Cursor(epoch, offset), token)
-        if self._clock() >= self.renews(grant) or self.revocations.cover(grant):
+        grant = self._read(token, _names(items), self.credentials_of(request.headers))
+        if grant is None or self._clock() >= self.renews(grant) or self.revocations.cover(grant):
             return None
         return grant
 
@@ -138,11 +139,11 @@ class Gate:
         """Return the seconds for which what a grant has opened may stay open."""
         return max(0.0, grant.expires - self._clock())
 
-    def credentials(self, environ: Mapping[str, Any]) -> tuple[str | None, ...]:
+    def credentials(self, environ: Mapping[str, Any]) -> Credentials:
         """Return what a grant is bound to, of a WSGI environment."""
         return tuple([environ.get(key) for key in self._keys])
 
-    def credentials_of(self, headers: Mapping[str, str]) -> tuple[str | None, ...]:
+    def credentials_of(self, headers: Mapping[str, str]) -> Credentials:
         """Return the same of headers, names in lower case."""
         return tuple([headers.get(name) for name in self._headers])
 
@@ -155,20 +156,28 @@ class Gate:
         self._signer()
 
     def _give(self, request: Request, closed: list[Resolved]) -> Grant:
-        names = _names(closed)
+        names, credentials = _names(closed), self.credentials_of(request.headers)
         signer = self._signer()
         given = self._hub.position()  # before asking: what is revoked while the app thinks is revoked
         who = fingerprint(self._ask(request, closed))
         expires = round(self._clock() + self._age * (1 - JITTER * self._rand()), 3)
-        token = signer.dumps([who, expires, *given], salt=self._salt(names, request))
+        token = signer.dumps([who, expires, *given], salt=_salt(names, credentials))
         return Grant(names, who, expires, given, str(token), fresh=True)
 
-    def _salt(self, names: tuple[str, ...], request: Request) -> bytes:
-        """Return what a signature holds for beside what it signs.
-
-        These need not be in the token, which would make it longer, and a password's digest would be in URLs.
-        """
-        return json.dumps([_PURPOSE, names, self.credentials_of(request.headers)]).encode()
+    def _read(self, token: str, names: tuple[str, ...], credentials: Credentials) -> Grant | None:
+        """Return what stands in a token that is signed for these channels and credentials; it may have ended."""
+        key = (token, names, credentials)
+        grant = self._known.get(key)
+        if grant is None:
+            try:
+                who, expires, *given = self._signer().loads(token, salt=_salt(names, credentials))
+            except BadData:
+                return None
+            grant = Grant(names, who, expires, Cursor(*given), token)
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[key] = grant
+        return grant
 
     def _signer(self) -> URLSafeSerializer:
         key = self._app.secret_key
@@ -260,6 +269,14 @@ def fingerprint(identity: str | int | None) -> str | None:
     if identity is None:
         return None
     return hashlib.sha256(f"{_PURPOSE}:{identity}".encode()).hexdigest()[:20]
+
+
+def _salt(names: tuple[str, ...], credentials: Credentials) -> bytes:
+    """Return what a signature holds for beside what it signs.
+
+    It is not in the token, which would be longer, and in URLs there would be something of somebody's password.
+    """
+    return json.dumps([_PURPOSE, names, credentials]).encode()
 
 
 def _names(items: Iterable[Resolved]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .access import Grant, guarded
+from .access import Credentials, Grant, guarded
 from .channel import Resolved
 from .cursor import Cursor, Position, Word
 from .errors import LogError, Refusal
@@ -40,9 +40,6 @@ _IDLE_ANSWERS = 1024
 """Idle answers remembered: one for each set of channels and cursor that equal readers ask with."""
 _IDLE_QUERY = 4096
 """Characters of a query whose idle answer is remembered: a stranger must not fill the memory with long ones."""
-
-Credentials = tuple[str | None, ...]
-"""What a reader's grant is bound to; none where there is no grant."""
 
 Idle = dict[tuple[str, tuple[str, ...], Credentials], tuple[object, float | None, Reply]]
 
