@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from flask_landline import Refusal, sideloop
 from flask_landline.pressure import STRETCH, Meter
 from flask_landline.testing import Clock
 from flask_landline.wire import ALL, POLL_ONLY, Wire
@@ -112,6 +113,24 @@ def test_meter_looks_at_what_is_held(orders: App) -> None:
     assert wire_of(orders).meter.observe() == (0.5, 0.0)
     middleware._greenlets._held = 7000  # type: ignore[attr-defined]
     assert wire_of(orders).meter.observe() == (0.7, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "max_held", "budget"), [(1000, 10_000, 800), (1000, 700, 700), (100_000, 0, 0)]
+)
+def test_descriptors_are_left_to_the_app(
+    descriptors: int, max_held: int, budget: int, make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that holds all the sockets it may have can open no file any more."""
+    monkeypatch.setattr(sideloop, "_descriptors", lambda: float(descriptors))
+    side = make_app(max_held=max_held).flask.wsgi_app.sideloop  # type: ignore[attr-defined]
+    for _ in range(budget):
+        side.admit("192.0.2.1")
+    assert side.full
+    assert side.taken == 1.0
+    with pytest.raises(Refusal, match="as many requests as it may") as caught:
+        side.admit("192.0.2.1")
+    assert caught.value.code == "busy"
 
 
 def test_holding_ends_where_it_saves_nothing(orders: App, meter: Meter, clock: Clock) -> None:
