@@ -1,0 +1,52 @@
+"""The table of results: for the terminal after a run, and for docs/topics/fallback.md on request."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.proving.course import CONFIG, INTERVAL, PROOF, Row
+
+DOCUMENT = Path(__file__).parents[2] / "docs/topics/fallback.md"
+BEGIN = "<!-- results -->"
+END = "<!-- /results -->"
+ABOUT = f"""\
+Each fault stands between a real browser and an app served by gunicorn, while events are published all the time: before it, while it lasts and after it. The page stays open throughout. The app advises an
+interval of {INTERVAL:g} s, says something at least every {CONFIG["LANDLINE_KEEPALIVE"]:g} s and holds polls for {CONFIG["LANDLINE_HOLD"]:g} s; the page gives a new line {PROOF:g} s to prove itself. *While it lasts* is the rung on which the client stood
+longest, and `offline` where nothing can get through; *slowest* the time from publishing to the handler of the slowest event that was published meanwhile, and what it may be: an interval and a proof, and what the fault itself takes; *then* the rung to which
+it climbed back by itself, and *after* how long. `make test` prints this table, and `PROVING=write .venv/bin/pytest tests/proving` writes it here; [`cases.py`](../../tests/proving/cases.py) says what each fault is."""
+NAMES = ("fault", "browser", "while it lasts", "slowest", "events", "lost", "twice", "out of order", "then", "after")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    resets = f" (reset: {', '.join(row.resets)})" if row.resets else ""
+    return (
+        row.case.name,
+        row.browser,
+        "changing" if row.case.rung is None else row.rung,
+        f"{row.worst:.1f} s of {row.allowed:.1f}",
+        str(row.events),
+        f"{len(row.lost)}{resets}",
+        str(len(row.twice)),
+        str(len(row.disordered)),
+        row.after,
+        f"{row.climb:.1f} s" if row.climb else "at once",
+    )
+
+
+def plain(rows: Sequence[Row]) -> list[str]:
+    """Return the table in columns."""
+    lines = [NAMES, *map(cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    lines = [NAMES, ("---",) * len(NAMES), *map(cells, rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def write(rows: Sequence[Row], document: Path = DOCUMENT) -> None:
+    """Put the table between the two marks of the document."""
+    before, _, rest = document.read_text().partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    assert mark, f"{document} has no line {BEGIN!r} with a line {END!r} after it, so there is no place for the table"
+    document.write_text(f"{before}{BEGIN}\n{ABOUT}\n\n{markdown(rows)}\n{END}{after}")
