@@ -123,9 +123,10 @@ def wait_until_quiet(pids: Sequence[int], within: float = 30.0) -> None:
             return
 
 
-def get(port: int, path: str) -> tuple[bytes, Mapping[str, str]]:
+def get(port: int, path: str, headers: Mapping[str, str] | None = None) -> tuple[bytes, Mapping[str, str]]:
     """Ask once; return body and headers."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as response:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=dict(headers or {}))
+    with urllib.request.urlopen(request, timeout=30) as response:
         return response.read(), response.headers
 
 

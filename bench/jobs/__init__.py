@@ -1,6 +1,6 @@
 """The jobs, one file each: `run(session)` measures and returns its results."""
 
-from bench.jobs import cache, fanout, growth, idle, latency, polls, publish, route
+from bench.jobs import cache, fanout, grants, growth, idle, latency, polls, publish, route
 
 JOBS = {
     "polls": polls.run,
@@ -9,6 +9,7 @@ JOBS = {
     "publish": publish.run,
     "latency": latency.run,
     "growth": growth.run,
+    "grants": grants.run,
     "cache": cache.run,
     "route": route.run,
 }
