@@ -216,3 +216,19 @@ def test_url_without_channels_is_refused_with_an_example(url: str) -> None:
 def test_prefix_may_be_given_as_any_of_its_addresses(follow, suffix: str) -> None:
     _, script = follow(polled("eeeeeeee-1"), url=f"{PREFIX}{suffix}?channel=a")
     assert script.asked[0] == ("poll", {"channel": ["a"], "cursor": ["now"]})
+
+
+def test_newest_grant_is_sent_along_and_is_in_no_message(follow: Callable[..., Any], monkeypatch) -> None:
+    """Also one that a stream's hello brings."""
+
+    def renewing(query: dict[str, list[str]]) -> io.BytesIO:
+        hello = {"cursor": "e-1", "nonce": query["nonce"][0], "at": 1.0, "advice": STREAMS, "grant": {"token": "g2"}}
+        return Body(f"event: landline\ndata: {json.dumps(hello)}\n\n".encode())
+
+    first = polled("e-1", advice=STREAMS, grant={"token": "g1", "expires": 2.0})
+    _, script = follow(first, renewing, polled("e-1"), polled("e-1"))
+    assert [query.get("grant") for _, query in script.asked] == [None, ["g1"], ["g2"], ["g2"], ["g2"]]
+    script = Script(first, refused(403))
+    monkeypatch.setattr(urllib.request, "urlopen", script.open)
+    with pytest.raises(LandlineError, match=r"cursor=e-1&nonce=\w+&grant=- answers 403"):
+        list(Remote(f"{PREFIX}?channel=a", sleep=script.slept.append, rand=lambda: 0.5))

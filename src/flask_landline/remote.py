@@ -14,6 +14,7 @@ from http.client import HTTPException
 from typing import IO, Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from .access_log import without_grant
 from .errors import LandlineError, UsageError
 
 PROVE_WITHIN = 3.0
@@ -69,6 +70,8 @@ class Remote:
         path = parts.path.rstrip("/").removesuffix("/poll").removesuffix("/events")
         self._prefix = f"{parts.scheme}://{parts.netloc}{path}"
         self._cursor = cursor
+        self._grant: dict[str, str] = {}
+        """The newest grant, as a parameter (WIRE §9)."""
         self._inside: dict[str, int] = {}
         """The offsets that snapshots include: older events of their channels are not told again (WIRE §8)."""
         self._report = report
@@ -112,7 +115,12 @@ class Remote:
             answer: dict[str, Any] = json.load(response)
         if not isinstance(answer, dict) or "cursor" not in answer or "advice" not in answer:
             raise ValueError("not an answer of Landline: a login page or a proxy may be in between")
+        self._note_grant(answer)
         return answer
+
+    def _note_grant(self, answer: dict[str, Any]) -> None:
+        if "grant" in answer:
+            self._grant = {"grant": answer["grant"]["token"]}
 
     def _news(self, answer: dict[str, Any]) -> Iterator[Told]:
         epoch = answer["cursor"].partition("-")[0]
@@ -135,9 +143,11 @@ class Remote:
         """Yield what an event stream tells until it ends, says goodbye, or falls silent."""
         nonce = secrets.token_hex(4)
         with self._open("events", PROVE_WITHIN, nonce=nonce) as response:
-            hello = next(_blocks(response), None)
-            if hello is None or json.loads(hello["data"]).get("nonce") != nonce:
+            block = next(_blocks(response), None)
+            hello = {} if block is None else json.loads(block["data"])
+            if hello.get("nonce") != nonce:
                 raise ValueError("the stream did not prove itself")
+            self._note_grant(hello)
             _set_timeout(response, SILENCE)
             for block in _blocks(response):
                 self._cursor = block.get("id", self._cursor)
@@ -157,17 +167,19 @@ class Remote:
                     return
 
     def _open(self, name: str, timeout: float, **more: str) -> IO[bytes]:
-        query = urlencode(
-            [*(("channel", channel) for channel in self._channels), ("cursor", self._cursor), *more.items()]
-        )
-        request = urllib.request.Request(f"{self._prefix}/{name}?{query}", headers={"User-Agent": "landline-tail"})
+        channels = [("channel", channel) for channel in self._channels]
+        query = urlencode([*channels, ("cursor", self._cursor), *more.items(), *self._grant.items()])
+        address = f"{self._prefix}/{name}?"
+        request = urllib.request.Request(address + query, headers={"User-Agent": "landline-tail"})
         try:
             response: IO[bytes] = urllib.request.urlopen(request, timeout=timeout)
         except urllib.error.HTTPError as error:
             with error:
                 detail = error.read(4096).decode(errors="replace")
             if error.code in _FINAL:
-                raise LandlineError(f"{request.full_url} answers {error.code}: {_detail(detail)}") from None
+                raise LandlineError(
+                    f"{address}{without_grant(query)} answers {error.code}: {_detail(detail)}"
+                ) from None
             raise _Later(f"{error.code} {_detail(detail)}", error.headers.get("Retry-After")) from None
         return response
 
