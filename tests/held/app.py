@@ -3,6 +3,7 @@
 HELD_FOLDER   where its log is
 HELD_CONFIG   JSON, more configuration
 HELD_RETRY    seconds an `EventSource` is told to wait, instead of two
+HELD_HEAD_WITHIN  seconds in which a request must have come in whole at the second door, instead of ten
 HELD_ECHO     sockets say nothing and repeat everything, for conformance tests
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import Flask, current_app, request
-from flask_landline import Landline, wire
+from flask_landline import Landline, listener, wire
 from flask_landline.protocol import sse
 from flask_landline.protocol.websocket import Incoming
 from websockets.frames import CloseCode, Frame, Opcode
@@ -73,6 +74,8 @@ def create_app() -> Flask:
     logging.getLogger("flask_landline").setLevel(logging.INFO)
     if "HELD_RETRY" in os.environ:
         sse.RETRY = float(os.environ["HELD_RETRY"])
+    if "HELD_HEAD_WITHIN" in os.environ:
+        listener.HEAD_WITHIN = float(os.environ["HELD_HEAD_WITHIN"])
     if "HELD_ECHO" in os.environ:
         wire._WEBSOCKET.hello = lambda *_: b""  # type: ignore[method-assign]
         app.wsgi_app.sideloop.incoming = (  # type: ignore[attr-defined]
