@@ -82,7 +82,7 @@ class Limits:
 
     def allow(self, remote: str) -> bool:
         """Take in one more request of an address; False if it has had too many."""
-        return self._wait(remote) <= 0
+        return not self._rate or self._wait(remote) <= 0
 
     def check(self, remote: str) -> None:
         """Take in one more request of an address.
@@ -90,7 +90,7 @@ class Limits:
         Raises:
             Refusal: `slow-down`, with a time to come back that is another one for each: many may be behind one address.
         """
-        wait = self._wait(remote)
+        wait = self._wait(remote) if self._rate else 0.0
         if wait > 0:
             raise slow_down(self._rate, math.ceil(wait + BURST * random.random()))
 

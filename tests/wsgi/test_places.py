@@ -51,6 +51,22 @@ def test_held_poll_is_answered_at_a_publish(orders: App) -> None:
     assert holding(orders) == 0
 
 
+def test_address_that_holds_as_many_as_it_may_is_answered_at_once(make_app: Callable[..., App]) -> None:
+    """All come from one address here; what is held for it makes room when it ends."""
+    app = make_app(held_threads=5, max_held_per_address=1)
+    app.live.channel("orders")
+
+    def poll() -> Answer:
+        return app.poll("orders", cursor=app.live.cursor(), wait=LONG, threads=True)
+
+    for number in range(2):
+        with held(app, poll) as answers:
+            assert poll().data == []
+            assert holding(app) == 1
+            app.live.publish("orders", number)
+        assert answers[0].data == [number]
+
+
 def test_held_poll_is_answered_at_an_append_by_another_process(make_app: Callable[..., App]) -> None:
     """Which tells nobody here; the follower finds it."""
     app = make_app(log="sqlite:")
