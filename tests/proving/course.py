@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -30,7 +31,7 @@ CONFIG: dict[str, Any] = {"LANDLINE_INTERVAL": INTERVAL, "LANDLINE_KEEPALIVE": 1
 LOOK = 0.25
 """Seconds between two looks at a page; what it tells has the page's own times."""
 PATIENCE = 150.0
-"""Seconds until something is taken never to come. The client pauses for a minute at most, and the machine may be slow."""
+"""Seconds until something is taken never to come: the client pauses for a minute at most, and machines may be slow."""
 STEADY = 5
 """Events on the rung climbed back to, before the case is closed."""
 
@@ -43,8 +44,8 @@ class Case:
     fault: "Callable[[Course], AbstractAsyncContextManager[None]]"
     rung: str | None
     """Where it stands while the fault lasts; `offline`: nothing gets through; None: no rung lasts, so it changes."""
-    lasts: float = 0
-    """Seconds for which the fault lasts at least."""
+    lasts: float | None = None
+    """Seconds for which the fault lasts; None: until the client stands there, and enough has arrived."""
     enough: int = 12
     """Events that arrive there before the fault goes."""
     pause: float = 0.25
@@ -80,6 +81,7 @@ class Row:
     twice: list[int]
     disordered: list[int]
     resets: tuple[str, ...]
+    uncaught: list[str]
     after: str
     climb: float
     """Seconds from the fault's end until it stood on `after`, and stayed. 0: it stood there already."""
@@ -108,8 +110,8 @@ class Course:
         self.network = Network()
         self.proxy = Proxy(server.port)
         self.proxy.faults = (self.network,)
-        self.published: list[float] = []
-        """When each number was, from 1."""
+        self.published = 0
+        """The newest number published, from 1."""
         self.told: list[dict[str, Any]] = []
         self._path = f"/feed/{number}"
         self.page: Page
@@ -124,22 +126,26 @@ class Course:
         async with self._left, self.proxy:
             options = {"proveMs": round(PROOF * 1000), **case.options}
             self.page = await browser.open(f"{self.proxy.base}{self._path}?options={quote(json.dumps(options))}")
+            self._left.push_async_callback(self.page.close)
             publishing = asyncio.create_task(self._publish())
             try:
                 await self._until(lambda: self.rung() == case.best and self._arrived(0) >= STEADY, "the line, at first")
                 began = time.time()
                 async with case.fault(self):
-                    await self._until(lambda: time.time() >= began + case.lasts and self._has_fallen(began), "the fall")
                     if case.control:
                         await others.wait()
+                    elif case.lasts is not None:
+                        await asyncio.sleep(case.lasts)
+                    else:
+                        await self._until(lambda: self._has_fallen(began), "the fall")
                 ended = time.time()
                 await self._until(lambda: self._has_climbed(ended), "the climb back")
             finally:
                 self._stop.set()
                 await publishing
-            count = len(self.published)
-            await self._until(lambda: any(event["number"] == count for event in self._events()), "the last event")
-            await self.page.close()
+            await self._until(
+                lambda: any(event["number"] == self.published for event in self._events()), "the last event"
+            )
         return self._account(name, began, ended)
 
     async def enter(self, box: AbstractContextManager[T]) -> T:
@@ -152,7 +158,7 @@ class Course:
         """Delete the log: what was published before need not arrive any more, if the page is told so."""
         async with self._publishing:
             self.site.delete_log()
-            self._cleared = len(self.published)
+            self._cleared = self.published
 
     def rung(self) -> str:
         """Where it stands now."""
@@ -200,15 +206,15 @@ class Course:
     async def _publish(self) -> None:
         while not self._stop.is_set():
             async with self._publishing:
-                at = await asyncio.to_thread(self.site.publish, self.channel, len(self.published) + 1)
-                self.published.append(at)
+                await asyncio.to_thread(self.site.publish, self.channel, self.published + 1)
+                self.published += 1
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self.case.pause)
 
     def _account(self, name: str, began: float, ended: float) -> Row:
         case, events = self.case, self._events()
         numbers = [event["number"] for event in events]
-        missing = sorted(set(range(1, len(self.published) + 1)) - set(numbers))
+        missing = sorted(set(range(1, self.published + 1)) - set(numbers))
         resets = [entry for entry in self.told if entry["what"] == "reset"]
         if resets:
             # What the deleted log had, and had not been read, is what the reset is about.
@@ -224,11 +230,12 @@ class Course:
             rung=self.standing(began, ended),
             worst=max(late, default=0.0),
             allowed=STRETCH * INTERVAL + PROOF + case.delay + blocked + max(retries, default=0.0),
-            events=len(self.published),
+            events=self.published,
             lost=missing,
             twice=[number for number in set(numbers) if numbers.count(number) > 1],
-            disordered=[after for before, after in zip(numbers, numbers[1:], strict=False) if after < before],
+            disordered=[after for before, after in itertools.pairwise(numbers) if after < before],
             resets=tuple(entry["why"] for entry in resets),
+            uncaught=[entry["why"] for entry in self.told if entry["what"] == "uncaught"],
             after=self.rung(),
             climb=max(0.0, self._since() - ended),
             told=self.told,

@@ -1,10 +1,9 @@
 """All cases side by side: they mostly wait."""
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
 from tests.held.servers import Find
@@ -25,12 +24,16 @@ async def run(jobs: Sequence[Job], find: Find, folder: Path, chromium_arguments:
     """Run cases in browsers; return what became of each, which may be an error."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
     async with AsyncExitStack() as stack:
-        browsers: dict[str, Opener] = {}
-        names = {name for _, name in jobs}
-        if "Chromium" in names:
-            browsers["Chromium"] = await stack.enter_async_context(chromium(find("chromium"), chromium_arguments))
-        if "Firefox" in names:
-            browsers["Firefox"] = await stack.enter_async_context(firefox(find("firefox-esr"), find("node")))
+        openers: dict[str, Callable[[], AbstractAsyncContextManager[Opener]]] = {
+            "Chromium": lambda: chromium(find("chromium"), chromium_arguments),
+            "Firefox": lambda: firefox(find("firefox-esr"), find("node")),
+        }
+        browsers: dict[str, Opener | BaseException] = {}
+        for name in sorted({name for _, name in jobs}):
+            try:
+                browsers[name] = await stack.enter_async_context(openers[name]())
+            except BaseException as error:  # noqa: BLE001  the cases of the other browser are none the worse for it
+                browsers[name] = error
         shared = Site(folder / "shared", CONFIG)
         stack.push_async_callback(shared.close)
         server = await shared.start()
@@ -38,6 +41,9 @@ async def run(jobs: Sequence[Job], find: Find, folder: Path, chromium_arguments:
         over = asyncio.Event()
 
         async def one(number: int, case: Case, name: str) -> Row:
+            browser = browsers[name]
+            if isinstance(browser, BaseException):
+                raise browser
             async with turns, AsyncExitStack() as own:
                 here = folder / str(number)
                 here.mkdir()
@@ -46,14 +52,16 @@ async def run(jobs: Sequence[Job], find: Find, folder: Path, chromium_arguments:
                     site = Site(here, CONFIG | case.config)
                     own.push_async_callback(site.close)
                     its_server = await site.start()
-                return await Course(case, number, site, its_server, find, here).run(name, browsers[name], over)
+                return await Course(case, number, site, its_server, find, here).run(name, browser, over)
 
-        # Those that take longest first.
-        ordered = sorted(enumerate(jobs, 1), key=lambda job: -job[1][0].lasts - job[1][0].enough * job[1][0].pause)
-        tasks = {job: asyncio.create_task(one(number, *job)) for number, job in ordered}
-        await asyncio.wait(
-            [task for (case, _), task in tasks.items() if not case.control] or [asyncio.create_task(asyncio.sleep(0))]
-        )
+        tasks = {job: asyncio.create_task(one(number, *job)) for number, job in enumerate(sorted(jobs, key=_turn), 1)}
+        await asyncio.gather(*(task for job, task in tasks.items() if not job[0].control), return_exceptions=True)
         over.set()
         outcomes = await asyncio.gather(*tasks.values(), return_exceptions=True)
         return dict(zip(tasks, outcomes, strict=True))
+
+
+def _turn(job: Job) -> tuple[bool, float]:
+    """Sort those first that go on as long as all others, and then those that take longest."""
+    case, _ = job
+    return not case.control, -(case.lasts or case.enough * case.pause)

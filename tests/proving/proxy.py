@@ -82,17 +82,19 @@ class Proxy:
             request = Request(await reader.readuntil(b"\r\n\r\n"))
             answers.append(self._ask(request, reader))
             for fault in self.faults:
-                answers.append(fault(request, answers[-1]))  # noqa: PERF401  each is made of the one before
+                answers.append(fault(request, answers[-1]))
             async for data in answers[-1]:
                 writer.write(data)
                 await writer.drain()
             writer.write_eof()
             await reader.read()  # until the browser has it all and leaves too
-        except (Cut, OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # a fault, one of the sides left, or the test is over
+        except Cut:
+            writer.close()  # what came before the cut still arrives
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            writer.transport.abort()  # one of the sides left, or all is cut
         finally:
             self._open.discard(task)
-            writer.transport.abort()
+            writer.close()
             for answer in reversed(answers):
                 with contextlib.suppress(OSError):
                     await answer.aclose()

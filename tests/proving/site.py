@@ -48,12 +48,10 @@ class Site:
             await self.stop(server)
         self._app.extensions["landline"].close()
 
-    def publish(self, channel: str, number: int) -> float:
-        """Publish a number, and return when."""
-        at = time.time()
+    def publish(self, channel: str, number: int) -> None:
+        """Publish a number, with the time."""
         with self._app.app_context():
-            live.publish(channel, {"number": number, "at": at})
-        return at
+            live.publish(channel, {"number": number, "at": time.time()})
 
     def delete_log(self) -> None:
         """Delete the log under everybody's hands, as somebody does who tidies up."""

@@ -9,10 +9,18 @@ DOCUMENT = Path(__file__).parents[2] / "docs/topics/fallback.md"
 BEGIN = "<!-- results -->"
 END = "<!-- /results -->"
 ABOUT = f"""\
-Each fault stands between a real browser and an app served by gunicorn, while events are published all the time: before it, while it lasts and after it. The page stays open throughout. The app advises an
-interval of {INTERVAL:g} s, says something at least every {CONFIG["LANDLINE_KEEPALIVE"]:g} s and holds polls for {CONFIG["LANDLINE_HOLD"]:g} s; the page gives a new line {PROOF:g} s to prove itself. *While it lasts* is the rung on which the client stood
-longest, and `offline` where nothing can get through; *slowest* the time from publishing to the handler of the slowest event that was published meanwhile, and what it may be: an interval and a proof, and what the fault itself takes; *then* the rung to which
-it climbed back by itself, and *after* how long. `make test` prints this table, and `PROVING=write .venv/bin/pytest tests/proving` writes it here; [`cases.py`](../../tests/proving/cases.py) says what each fault is."""
+Each fault stands between a real browser and an app under gunicorn, while events are published all the time: before
+it, while it lasts, and after it; the page stays open throughout. The app advises an interval of {INTERVAL:g} s, gives
+a sign of life at least every {CONFIG["LANDLINE_KEEPALIVE"]:g} s, and holds polls for {CONFIG["LANDLINE_HOLD"]:g} s.
+The page gives a new line {PROOF:g} s to prove itself.
+
+*While it lasts* is the rung on which the client stood longest, `offline` where nothing can get through. *Slowest* is
+the time from the publishing to the handler of the slowest event published meanwhile, and how long it may be: an
+interval and a proof, and what the fault itself takes. *Then* is the rung to which it climbed back by itself, *after*
+so long.
+
+`make test` prints this table; `PROVING=write .venv/bin/pytest tests/proving` writes it here. What each fault is
+stands in [`cases.py`](../../tests/proving/cases.py)."""
 NAMES = ("fault", "browser", "while it lasts", "slowest", "events", "lost", "twice", "out of order", "then", "after")
 
 

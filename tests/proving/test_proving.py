@@ -20,6 +20,7 @@ at the same time, and no page has more luck than that."""
 def test_every_event_arrives_once_and_in_order(row: Row) -> None:
     assert (row.lost, row.twice, row.disordered) == ([], [], []), row.told
     assert row.resets == row.case.resets
+    assert row.uncaught == []
 
 
 def test_slowest_event_while_fallen_waits_for_one_interval_and_one_proof(row: Row, late: float) -> None:
