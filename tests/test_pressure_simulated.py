@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from flask_landline.pressure import FILL, STEP, STRETCH, TURN, Load, Pressure
+from flask_landline.sideloop import RETURN_RATE, RETURN_WITHIN
 
 INTERVAL, HOLD = 2.0, 20.0
 PROCESSES, CAPACITY = 50, 1000.0
@@ -191,3 +192,22 @@ def test_after_a_long_outage_those_who_failed_are_spread_by_their_own_jitter(out
     assert most(back) <= 4 * TOTAL
     assert most(back[5:]) <= 2 * TOTAL
     assert most(back[60:]) <= TOTAL
+
+
+@pytest.mark.parametrize("outage", [0.0, 2.0])
+def test_after_a_restart_of_everything_lines_come_back_over_the_time_that_their_goodbyes_named(outage: float) -> None:
+    """Each process says goodbye to ten thousand lines; a client polls after the pause that it was told, then climbs."""
+    random = np.random.default_rng(20_261_122)
+    lines = 10_000
+    spread = max(RETURN_WITHIN, lines / RETURN_RATE)
+    polls = random.uniform(0.1, spread, MANY)
+    asked, failures = [], 0
+    while len(early := polls[polls < outage]):
+        asked.append(polls[polls >= outage])
+        polls = early + min(60.0, 2.0**failures) * random.random(len(early))
+        failures += 1
+    answered = np.concatenate([*asked, polls])
+    requests = np.concatenate([answered, answered + random.random(MANY)])  # the poll, and the line's opening
+    by_second = np.bincount(requests.astype(int))
+    assert by_second.max() <= 3 * len(requests) / spread
+    assert by_second.max() * lines / MANY <= 3000  # of one process in a second: what it can answer (make bench)
