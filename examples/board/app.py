@@ -11,6 +11,7 @@ from flask_landline import Landline
 
 from .store import Store
 from .vitals import Vitals
+from .wires import TRANSPORTS, Wires
 
 NOTES_SHOWN = 50
 NOTE_LENGTH = 280
@@ -43,12 +44,14 @@ def newest_notes():
 
 
 class Board:
-    """What one app has of its own: where notes are kept, and where vitals are read."""
+    """What one app has of its own: where notes are kept, where vitals are read, and what cuts wires."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, app: Flask) -> None:
+        folder = Path(app.instance_path)
         folder.mkdir(parents=True, exist_ok=True)
         self.store = Store(folder / "board.db", samples_kept=SAMPLES_SHOWN)
         self.vitals = Vitals()
+        self.wires = Wires(app.wsgi_app, app.config.get("LANDLINE_PREFIX", "/landline"), self.store.cuts)
 
 
 def here() -> Board:
@@ -60,17 +63,22 @@ def create_app(instance_path: str | None = None) -> Flask:
     app = Flask(__name__, instance_path=instance_path or str(Path(__file__).parent / "instance"))
     app.config.update(LANDLINE_INTERVAL=0.5)  # as often as the page's slider goes
     app.config.from_prefixed_env()
-    app.extensions["board"] = Board(Path(app.instance_path))
     live.init_app(app)
+    own = app.extensions["board"] = Board(app)
+    app.wsgi_app = own.wires  # type: ignore[method-assign]
     app.add_url_rule("/", view_func=board)
     app.add_url_rule("/notes", view_func=post_note, methods=["POST"])
+    app.add_url_rule("/wires/<page>/cut", view_func=cut_wires, methods=["POST"])
     return app
 
 
 def board():
-    fastest = current_app.config["LANDLINE_INTERVAL"]
     return render_template(
-        "board.html", supported=here().vitals.supported, note_length=NOTE_LENGTH, fastest_ms=int(fastest * 1000)
+        "board.html",
+        supported=here().vitals.supported,
+        note_length=NOTE_LENGTH,
+        fastest_ms=int(current_app.config["LANDLINE_INTERVAL"] * 1000),
+        transports=list(TRANSPORTS),
     )
 
 
@@ -85,3 +93,11 @@ def post_note():
     note = here().store.add_note(text)
     notes.publish(note)
     return note, 201
+
+
+def cut_wires(page: str):
+    """Cut these transports for a page, and mend all others."""
+    cut = [transport for transport in TRANSPORTS if transport in request.form.getlist("cut")]
+    here().store.set_cuts(page, cut)
+    here().wires.end(page, cut)
+    return {"cut": cut}

@@ -1,9 +1,9 @@
-"""Where the board keeps its notes and its last vitals: one small SQLite file."""
+"""Where the board keeps its notes, its last vitals, and what pages have cut: one small SQLite file."""
 
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,10 @@ from typing import Any
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, text TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS samples (at REAL PRIMARY KEY, sample TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS cuts (page TEXT, transport TEXT, at REAL NOT NULL, PRIMARY KEY (page, transport));
 """
+CUTS_KEPT = 24 * 3600.0
+"""Seconds: nobody says when a page is gone."""
 
 
 class Store:
@@ -54,6 +57,17 @@ class Store:
         with self._open() as database:
             rows = database.execute("SELECT sample FROM samples ORDER BY at").fetchall()
         return [json.loads(sample) for (sample,) in rows]
+
+    def set_cuts(self, page: str, transports: Iterable[str]) -> None:
+        now = time.time()
+        with self._open() as database:
+            database.execute("DELETE FROM cuts WHERE page = ? OR at < ?", (page, now - CUTS_KEPT))
+            database.executemany("INSERT INTO cuts VALUES (?, ?, ?)", [(page, name, now) for name in transports])
+
+    def cuts(self, page: str) -> set[str]:
+        """Return the transports that a page has cut."""
+        with self._open() as database:
+            return {name for (name,) in database.execute("SELECT transport FROM cuts WHERE page = ?", (page,))}
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

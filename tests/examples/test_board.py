@@ -1,97 +1,27 @@
 """The board, in a browser: notes in every window, the loop laid open, a server that dies and comes back."""
 
-import json
 import re
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from examples.board import app as board_app
 from examples.board.vitals import Vitals
+from tests.examples.boards import PATIENCE, Tabs, notes, post, rows, serve, transport, write
 from tests.processes import Process, free_port
 
-ROOT = Path(__file__).parents[2]
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1440, "height": 900}
 
-PATIENCE = 20_000
-"""Milliseconds: polls come each second, and a page that lost its server pauses for some more."""
-
-
-def serve(folder: Path, port: int | None = None) -> Process:
-    port = port or free_port()
-    app = f"examples/board/app.py:create_app({str(folder)!r})"
-    return Process([sys.executable, "-m", "flask", "--app", app, "run", "--port", str(port)], port=port, cwd=ROOT)
-
-
-def post(server: Process, text: str) -> tuple[int, dict[str, object]]:
-    try:
-        with urlopen(f"{server.url}/notes", urlencode({"text": text}).encode(), timeout=10) as answer:
-            return answer.status, json.load(answer)
-    except HTTPError as refusal:
-        with refusal:
-            return refusal.code, json.load(refusal)
-
 
 @pytest.fixture
-def board(tmp_path: Path) -> Iterator[Process]:
-    with serve(tmp_path) as server:
+def asked(tmp_path: Path) -> Iterator[Process]:
+    """Return a board that may hold nothing, so that its pages poll."""
+    with serve(tmp_path, env={"FLASK_LANDLINE_MAX_HELD": "0"}) as server:
         yield server
-
-
-class Tabs:
-    """Windows of one browser; what goes wrong in any of them is kept."""
-
-    def __init__(self, context: BrowserContext) -> None:
-        self._context = context
-        self.complaints: list[str] = []
-
-    def open(self, url: str, *, clock: bool = False, polls: bool = False, sockets: bool = True) -> Page:
-        """Open a window, and have it on a line, or asking by polls only."""
-        page = self._context.new_page()
-        if clock:
-            page.clock.install()
-        page.on("pageerror", lambda error: self.complaints.append(error.stack or error.message))
-        page.on("console", lambda words: self.complaints.append(words.text) if words.type == "error" else None)
-        page.set_default_timeout(PATIENCE)
-        if not sockets:
-            page.route_web_socket("**", lambda socket: socket.close())
-        page.goto(url)
-        # The snapshots have come.
-        expect(rows(page).first).to_be_attached(timeout=PATIENCE)
-        if polls:
-            page.select_option("#willing", "poll")
-        expect(page.locator("#status")).to_have_text("polling" if polls else "live", timeout=PATIENCE)
-        return page
-
-
-@pytest.fixture
-def tabs(browser: Browser) -> Iterator[Tabs]:
-    with browser.new_context(viewport=DESK) as context:  # type: ignore[arg-type]
-        opened = Tabs(context)
-        yield opened
-    assert opened.complaints == []
-
-
-def rows(page: Page):
-    return page.locator("#steps tr")
-
-
-def notes(page: Page) -> list[str]:
-    """Return the notes' words, newest first."""
-    return page.locator("#notes p").all_inner_texts()
-
-
-def write(page: Page, text: str) -> None:
-    page.fill("#text", text)
-    page.click("#form button")
 
 
 def stop_asking(page: Page) -> int:
@@ -99,10 +29,6 @@ def stop_asking(page: Page) -> int:
     page.click("#pause")
     expect(page.locator("[data-node=waits] span")).to_have_text("until you go on", timeout=PATIENCE)
     return int(rows(page).first.locator("td").first.inner_text())
-
-
-def transport(page: Page):
-    return page.locator("#transports [aria-current]")
 
 
 @pytest.mark.browser
@@ -194,8 +120,8 @@ class TestVitals:
 
 @pytest.mark.browser
 class TestWhatIsHappening:
-    def test_each_row_tells_one_round(self, board: Process, tabs: Tabs) -> None:
-        page = tabs.open(board.url, polls=True)
+    def test_each_row_tells_one_round(self, asked: Process, tabs: Tabs) -> None:
+        page = tabs.open(asked.url, status="polling")
         # Vitals come with every second poll or so: there is one round of each kind soon.
         for action in ("updated", "no change"):
             expect(page.locator(f"#steps tr[data-action='{action}']").nth(1)).to_be_attached(timeout=PATIENCE)
@@ -203,12 +129,8 @@ class TestWhatIsHappening:
         cells = [row.locator("td").all_inner_texts() for row in rows(page).all()]
         assert [int(step) for step, *_ in cells] == list(range(len(cells), 0, -1))
         assert cells[-1][1:] == ["GET poll no cursor yet", "2 new events", '{"data": [2]}', "updated"]
-        # Before polls were asked for, a line may have brought some.
-        requests = [request for _, request, *_ in cells[:-1]]
-        polls = [request for request in requests if re.fullmatch(r"GET poll cursor=[0-9a-z]{8}-\d+", request)]
-        assert len(polls) >= 3
-        assert requests == polls + ["none: websocket"] * (len(requests) - len(polls))
-        for _, _, found, response, action in cells[:-1]:
+        for _, request, found, response, action in cells[:-1]:
+            assert re.fullmatch(r"GET poll cursor=[0-9a-z]{8}-\d+", request)
             if action == "updated":
                 events = re.fullmatch(r"(\d+) new events?", found)
                 assert events is not None
@@ -229,21 +151,16 @@ class TestWhatIsHappening:
         assert newest[1:] == ["none: websocket", "1 new event", '{"data": [1]}', "updated"]
         assert polls == []
 
-    def test_without_sockets_the_page_is_told_by_a_stream(self, board: Process, tabs: Tabs) -> None:
-        page = tabs.open(board.url, sockets=False)
-        expect(transport(page)).to_have_text("sse", timeout=PATIENCE)
-        expect(page.locator("#status")).to_have_text("live")
-        write(page, "streamed")
-        expect(page.locator("#notes p")).to_have_text(["streamed"], timeout=PATIENCE)
+    def test_line_that_comes_is_told_between_the_rounds(self, board: Process, tabs: Tabs) -> None:
+        page = tabs.open(board.url)
+        expect(page.locator("#steps tr:not([data-step])")).to_have_text(["climbed to websocket"], timeout=PATIENCE)
 
-    def test_poll_only_and_back(self, board: Process, tabs: Tabs) -> None:
-        page = tabs.open(board.url, polls=True)
+    def test_without_lines_the_page_asks(self, asked: Process, tabs: Tabs) -> None:
+        page = tabs.open(asked.url, status="polling")
         expect(transport(page)).to_have_text("poll")
-        post(board, "polled")
+        expect(page.locator("#said-websocket")).to_have_text("not offered")
+        post(asked, "polled")
         expect(page.locator("#notes p")).to_have_text(["polled"], timeout=PATIENCE)
-        page.select_option("#willing", "best")
-        expect(page.locator("#status")).to_have_text("live", timeout=PATIENCE)
-        expect(transport(page)).to_have_text("websocket")
 
     def test_flow_and_variables_show_the_way_that_was_taken(self, board: Process, tabs: Tabs) -> None:
         page = tabs.open(board.url)
@@ -292,8 +209,8 @@ class TestWhatIsHappening:
         page.click("#step")
         expect(page.locator("#notes p")).to_have_text(["later"], timeout=PATIENCE)
 
-    def test_slider_sets_the_wait(self, board: Process, tabs: Tabs) -> None:
-        page = tabs.open(board.url, polls=True)
+    def test_slider_sets_the_wait(self, asked: Process, tabs: Tabs) -> None:
+        page = tabs.open(asked.url, status="polling")
         page.locator("#interval").fill("5000")
         expect(page.locator("#interval-said")).to_have_text("5.0 s")
         expect(page.locator("[data-node=waits] span")).to_have_text(re.compile(r"for 5\.\d s"), timeout=PATIENCE)
@@ -304,7 +221,7 @@ class TestWhatIsHappening:
         for step in range(last + 1, last + 13):
             page.click("#step")
             expect(rows(page).first.locator("td").first).to_have_text(str(step), timeout=PATIENCE)
-        expect(rows(page)).to_have_count(10)
+        expect(page.locator("#steps tr")).to_have_count(10)
 
 
 @pytest.mark.browser

@@ -1,5 +1,6 @@
 // The panel "What is happening": the line's own trace, told three ways. It only listens and never takes part.
 
+import { LandlineError } from "landline";
 import { Flow } from "./flow.js";
 
 const ROWS = 10;
@@ -27,10 +28,17 @@ export class Happening {
   #done = [];
   #lastChange = 0;
 
-  /** @param {import("landline").Landline} line */
-  constructor(line) {
+  /** The line that is up, if it is one that pushes. */
+  #pushing = "";
+
+  /** @param {import("landline").Landline} line instead of the one before, if there was one */
+  watch(line) {
     this.#line = line;
-    line.addEventListener("trace", ({ detail }) => this[detail.phase](detail));
+    // Each line counts its steps from 1.
+    const before = this.#step;
+    line.addEventListener("trace", ({ detail }) => {
+      if (line === this.#line) this[detail.phase]({ ...detail, step: before + detail.step });
+    });
     line.addEventListener("error", ({ detail }) => (get("fault").textContent = detail.message));
   }
 
@@ -54,25 +62,29 @@ export class Happening {
   }
 
   #begin(step, asked, request) {
+    // A poll that a line took over from has no answer.
+    if (this.#row && !this.#row.dataset.action) this.#write("given up");
     this.#done = [];
     this.#step = step;
     this.#row = this.#steps.insertRow(0);
     this.#row.setAttribute("role", "row");
+    this.#row.dataset.step = step;
     this.#write(String(step));
     this.#write(asked, request, "code");
-    while (this.#steps.rows.length > ROWS) this.#steps.deleteRow(-1);
+    this.#shorten();
   }
 
-  answer({ step, transport, status, found, response, ms }) {
+  answer({ step, transport, status, response, ms }) {
     // What is pushed nobody asked for.
     const isPushed = step !== this.#step;
     if (isPushed) {
       this.#begin(step, `none: ${transport}`, `pushed by ${transport}`);
       this.#flow.begin("nothing: it is told");
     }
-    const isAnswer = status === 200 || status === 304;
-    const events = response?.data?.length ?? 0;
-    this.#answer = { isAnswer, events, found };
+    const isAnswer = !(response instanceof LandlineError);
+    const events = response.data?.length ?? 0;
+    const found = describe(response);
+    this.#answer = { isAnswer, events };
     const said = isAnswer ? `{"data": ${events ? `[${events}]` : "null"}}` : status ? `status ${status}` : "no answer";
     this.#write(found);
     this.#write(said, json(response), "code");
@@ -80,7 +92,7 @@ export class Happening {
     this.#show("response", json(response));
     if (isAnswer) {
       get("fault").textContent = "";
-      this.#flow.go("checks", isPushed ? "as soon as published" : `took ${ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`);
+      this.#flow.go("checks", isPushed ? "as soon as published" : `took ${ms} ms`);
       this.#flow.go("question", found);
       this.#flow.go(events ? "send" : "empty", said);
     } else {
@@ -106,9 +118,41 @@ export class Happening {
     this.#flow.go("waits", said ?? why, { waitMs });
   }
 
-  climb() {}
+  climb({ transport, why }) {
+    if (why !== "proved") return;
+    this.#pushing = transport;
+    this.#tell("climbed", `climbed to ${transport}`);
+  }
 
-  fall() {}
+  fall({ transport, why }) {
+    const wasUp = transport === this.#pushing;
+    if (wasUp) this.#pushing = "";
+    if (why !== "dropped") this.#tell("fell", `${wasUp ? "fell from" : "tried"} ${transport} (${why})`);
+  }
+
+  /** A row between the rounds; one for all that is said several times in a row. */
+  #tell(action, text) {
+    const newest = this.#steps.rows[0];
+    if (newest?.dataset.text === text) {
+      newest.dataset.times = Number(newest.dataset.times) + 1;
+      newest.lastElementChild.textContent = `${text}, ${newest.dataset.times}×`;
+      return;
+    }
+    const row = this.#steps.insertRow(0);
+    row.setAttribute("role", "row");
+    Object.assign(row.dataset, { action, text, times: 1 });
+    for (const words of ["", text]) {
+      const cell = row.insertCell();
+      cell.setAttribute("role", "cell");
+      cell.textContent = words;
+    }
+    row.lastElementChild.colSpan = 4;
+    this.#shorten();
+  }
+
+  #shorten() {
+    while (this.#steps.rows.length > ROWS) this.#steps.deleteRow(-1);
+  }
 
   #write(text, title = "", kind = "") {
     const cell = this.#row.insertCell();
@@ -129,11 +173,19 @@ export class Happening {
   }
 }
 
+/** What an answer found, in plain words. */
+function describe(response) {
+  if (response instanceof LandlineError) return `failed: ${response.code}`;
+  const { length } = response.data ?? [];
+  const news = length ? `${length} new event${length > 1 ? "s" : ""}` : "nothing new";
+  return response.reset ? `reset: ${response.reset.reason}, ${news}` : news;
+}
+
 /** A response as text: a line a field, long lists cut short. */
 function json(response) {
-  if (response === null) return "304: nothing new";
-  if (typeof response === "string") return response;
-  const fields = Object.entries(response).map(([name, value]) => `"${name}": ${JSON.stringify(value, shorten)}`);
+  if (response instanceof LandlineError) return response.message;
+  const given = Object.entries(response).filter(([, value]) => value !== undefined);
+  const fields = given.map(([name, value]) => `"${name}": ${JSON.stringify(value, shorten)}`);
   return `{${fields.join(",\n ")}}`;
 }
 

@@ -1,0 +1,164 @@
+// The row of switches: one rung of the ladder each, the best first. It has the server cut this page's wires, and shows
+// what the line makes of it. A page shares its line with other tabs, as is Landline's way, until it cuts something: as
+// its cut shall neither reach the others nor be healed by them, it then reads by an address of its own.
+
+const SETTLE_MS = 5000;
+const LOOK_MS = 1000;
+
+const get = (id) => document.getElementById(id);
+// Of the module this page has, so that nothing is to be said twice.
+const landline = new URL(".", import.meta.resolve("landline"));
+
+export class Wires {
+  #line;
+  #reopen;
+  #rungs = new Map();
+  // Another one for each life of the page: a reload begins with all wires whole.
+  #own = new URL(`wires/${Math.random().toString(36).slice(2, 12)}/`, document.baseURI);
+  #isShared = true;
+  /** What the server has cut. */
+  #cut = [];
+  /** How often each was tried since it was cut. */
+  #tries = new Map();
+  /** Those that ended, and are tried again. */
+  #fallen = new Set();
+  #offered = [];
+  #followers = 0;
+  #work = Promise.resolve();
+
+  /**
+   * @param {(options: {url?: URL, share?: boolean}) => boolean} reopen gives the page another line, which goes on where
+   * the old one was; returns whether it is to run
+   */
+  constructor(reopen) {
+    this.#reopen = reopen;
+    for (const item of get("wires").children) {
+      const [input, said] = [item.querySelector("input"), item.querySelector(".said")];
+      this.#rungs.set(item.dataset.rung, { item, input, said });
+      input.addEventListener("change", () => this.#change(item.dataset.rung, input.checked));
+    }
+    if (!navigator.locks) this.#rungs.get("shared").input.disabled = true;
+    setInterval(() => this.#countFollowers(), LOOK_MS);
+  }
+
+  /** @param {import("landline").Landline} line */
+  watch(line) {
+    this.#line = line;
+    line.addEventListener("status", () => this.#show());
+    line.addEventListener("trace", ({ detail }) => {
+      if (line === this.#line) this.#trace(detail);
+    });
+    this.#show();
+  }
+
+  #trace({ phase, transport, why, status, response }) {
+    // What is pushed has no advice with it.
+    if (phase === "answer" && status === 200) this.#offered = response.advice?.transports ?? this.#offered;
+    const isTry = phase === "ask" || (phase === "climb" && why === "opened");
+    if (isTry && this.#tries.has(transport)) this.#tries.set(transport, this.#tries.get(transport) + 1);
+    if (phase === "fall") this.#fallen.add(transport);
+    if (phase === "climb" && why === "proved") this.#fallen.delete(transport);
+    this.#show();
+  }
+
+  /**
+   * A switch was flipped. A page that cuts has a line of its own, one that shares has no cut: so either undoes the other.
+   *
+   * @param {string} name
+   * @param {boolean} isOn
+   */
+  #change(name, isOn) {
+    for (const [other, { input }] of this.#rungs) {
+      if (name === "shared" && isOn) input.checked = true;
+      if (name !== "shared" && !isOn && other === "shared") input.checked = false;
+    }
+    // One after the other, and each time what is wanted by then.
+    this.#work = this.#work.then(() => this.#apply());
+  }
+
+  async #apply() {
+    const shared = this.#rungs.get("shared").input;
+    const isShared = shared.checked;
+    const cut = [...this.#rungs].filter(([name, { input }]) => name !== "shared" && !input.checked).map(([name]) => name);
+    // What is to be cut is a line that is up, not one that the page has just let go by itself.
+    if (this.#isShared && !isShared && this.#move(false) && cut.length) await this.#settle();
+    const trouble = `${cut}` === `${this.#cut}` ? "" : await this.#post(cut);
+    get("wires-trouble").textContent = trouble;
+    if (trouble) {
+      shared.checked = this.#isShared;
+      for (const [name, { input }] of this.#rungs) if (name !== "shared") input.checked = !this.#cut.includes(name);
+    } else {
+      this.#tries = new Map(cut.map((name) => [name, this.#tries.get(name) ?? 0]));
+      this.#cut = cut;
+      if (isShared && !this.#isShared) this.#move(true);
+    }
+    this.#show();
+  }
+
+  /** @param {boolean} isShared */
+  #move(isShared) {
+    this.#isShared = isShared;
+    this.#fallen.clear();
+    return this.#reopen(isShared ? {} : { url: this.#own, share: false });
+  }
+
+  #settle() {
+    const line = this.#line;
+    return new Promise((resolve) => {
+      const look = () => line.status === "live" && resolve();
+      line.addEventListener("status", look);
+      setTimeout(resolve, SETTLE_MS);
+      look();
+    });
+  }
+
+  /** @returns {Promise<string>} what went wrong; empty: nothing */
+  async #post(cut) {
+    try {
+      const body = new URLSearchParams(cut.map((name) => ["cut", name]));
+      const { ok, status } = await fetch(new URL("cut", this.#own), { method: "POST", body });
+      return ok ? "" : `The server answered ${status}, and left the wires as they were. Try again.`;
+    } catch {
+      return "The server cannot be reached, and the wires are as they were. Try again in a moment.";
+    }
+  }
+
+  /** Of the tabs that share a line, all but one wait for its lock: see share.js of the client. */
+  async #countFollowers() {
+    if (!navigator.locks || document.hidden) return;
+    const { pending } = await navigator.locks.query();
+    this.#followers = pending.filter(({ name }) => name === `landline ${landline}`).length;
+    this.#show();
+  }
+
+  #show() {
+    const used = this.#line.transport;
+    for (const [name, { item, input, said }] of this.#rungs) {
+      const isUsed = name === used;
+      if (isUsed) item.setAttribute("aria-current", "true");
+      else item.removeAttribute("aria-current");
+      item.dataset.state = !input.checked ? "cut" : isUsed ? "used" : "whole";
+      said.textContent = name === "shared" ? this.#sharing(isUsed) : this.#state(name, isUsed);
+    }
+  }
+
+  #sharing(isUsed) {
+    const { input } = this.#rungs.get("shared");
+    if (input.disabled) return "needs https";
+    if (!input.checked) return "not shared";
+    if (isUsed) return "another tab leads";
+    if (this.#followers) return `leads ${this.#followers} other tab${this.#followers > 1 ? "s" : ""}`;
+    return "no other tab";
+  }
+
+  #state(name, isUsed) {
+    const tries = this.#tries.get(name);
+    if (!this.#rungs.get(name).input.checked) {
+      if (tries === undefined) return "cutting …";
+      return tries ? `cut, tried ${tries}×` : "cut";
+    }
+    if (isUsed) return "in use";
+    if (this.#offered.length && !this.#offered.includes(name)) return "not offered";
+    return this.#fallen.has(name) ? "tried again soon" : "ready";
+  }
+}
