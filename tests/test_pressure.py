@@ -178,6 +178,15 @@ def test_app_that_is_busy_with_itself_still_has_its_few_polls() -> None:
     assert pressure.interval == INTERVAL
 
 
+def test_busy_start_says_nothing_about_polls() -> None:
+    """An app that is loading has no time left, and those who come after a restart will meet another one."""
+    assert under(pressed(), 0.9 * FEWEST, 10, busy=1.0).capacity == CAPACITY
+
+
+def test_few_polls_are_always_welcome() -> None:
+    assert under(pressed(), 1.1 * FEWEST, 300, busy=1.0).capacity == FEWEST
+
+
 def test_no_capacity_given_leaves_it_to_what_is_measured() -> None:
     pressure = under(pressed(capacity=math.inf), 50_000, 60, busy=0.5)
     assert pressure.interval == INTERVAL

@@ -43,8 +43,8 @@ so that what was changed last can show."""
 REGAIN = 0.1
 """The part of capacity that is given back after an interval with time to spare: all clients came once meanwhile."""
 FEWEST = 50
-"""Polls a second that no process is too busy for: they are a twentieth of its time at a millisecond each, and if it
-has none left, something else is taking it."""
+"""Polls a second that no process is too busy for: they are a twentieth of its time at a millisecond each. If it has
+none left, something else is taking it, such as the app's start."""
 LAGGING = 1.0
 """Seconds by which the side loop is late when it has too much to do: more than a person takes for live."""
 ROOM = 0.9
@@ -129,7 +129,7 @@ class Pressure:
         """Find out how many polls are too many here, whatever the configuration hopes."""
         rate, seconds = self._asked / self._since, self._since
         self._asked, self._since = 0, 0.0
-        if busy >= SPENT:
+        if busy >= SPENT and rate > FEWEST:
             # From the rate as it is, not from the last capacity: what was just decided cannot have shown yet.
             self._capacity = max(FEWEST, min(self._capacity, rate * SPEND / busy))
         self._spare = self._spare + seconds if busy < SPARE else 0.0

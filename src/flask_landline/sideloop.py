@@ -141,9 +141,10 @@ class SideLoop:
         """Start the loop's thread, if it is not running in this process, and return the loop."""
         with self._lock:
             if self._loop is None:
-                self._loop = _new_loop()
-                self._wheel: Wheel[Line] = Wheel(self._loop, self._serve)
-                self._thread = threading.Thread(target=self._run, args=(self._loop,), name="landline-loop", daemon=True)
+                loop = _new_loop()
+                self._wheel: Wheel[Line] = Wheel(loop, self._serve)
+                self._loop = loop  # after the wheel: `lag` is asked without the lock
+                self._thread = threading.Thread(target=self._run, args=(loop,), name="landline-loop", daemon=True)
                 self._thread.start()
                 atexit.register(self.close)
             return self._loop
