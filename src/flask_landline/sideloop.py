@@ -20,7 +20,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
@@ -186,7 +186,10 @@ class SideLoop:
         lasts = self._state.gate.seconds_left(hold.grant) if hold.grant is not None else None
         line = Line(self._loop, sock, hold, limit + len(hold.first), self, back, lasts)
         self._lines.add(line)
-        revoked = bool(self._revoked([line]))  # since the request was let through
+        try:
+            revoked = self._is_revoked(line)  # since the request was let through
+        except LogError:
+            revoked = True  # nobody knows: it may ask again
         line.write(hold.head if revoked else hold.head + hold.first)
         if revoked or self._leaving:
             self._say_goodbye(line, RETURN_WITHIN)
@@ -225,8 +228,9 @@ class SideLoop:
         if events is None:
             self._resync()
         elif events:
-            if any(event.channel == RESERVED for event in events):
-                self._end_revoked()  # before they are told what came after it
+            # Before anybody is told what came after it.
+            if any(event.channel == RESERVED for event in events) and not self._end_revoked():
+                return
             tail = self._position = Cursor(events[-1].epoch, events[-1].offset)
             for feed, theirs in self._feeds.owed(events).items():
                 self._tell(feed, theirs, tail)
@@ -256,13 +260,15 @@ class SideLoop:
         """Find a position when the window does not reach back to ours: each feed reads on for itself."""
         before = self._position
         try:
-            self._position = self._hub.tail()
+            tail = self._hub.tail()
         except LogError as error:
             if not self._retrying:
                 logger.warning("Held lines wait until the log can be read again. %s", error)
             self._retry_later()
             return
-        self._end_revoked()
+        if not self._end_revoked():
+            return
+        self._position = tail
         if before is None:
             return
         for feed in list(self._feeds):
@@ -271,19 +277,22 @@ class SideLoop:
                 self._feeds.part(line)
             self.spawn(self._catch_up(feed.hold, lines, before))
 
-    def _end_revoked(self) -> None:
-        """Say goodbye to lines whose grants are revoked. It looks at every line: revocations are rare."""
-        revoked = self._revoked(self._lines)
-        for line in revoked:
-            self._say_goodbye(line, max(RETURN_WITHIN, len(revoked) / RETURN_RATE))
+    def _end_revoked(self) -> bool:
+        """Say goodbye to lines whose grants are revoked; False if nobody knows which, and it is tried again soon.
 
-    def _revoked(self, lines: Iterable[Line]) -> list[Line]:
-        cover = self._state.gate.revocations.cover
+        It looks at every line: revocations are rare.
+        """
         try:
-            return [line for line in lines if line.grant is not None and line.open and cover(line.grant)]
+            revoked = [line for line in self._lines if line.open and self._is_revoked(line)]
         except LogError:
             self._retry_later()
-            return []
+            return False
+        for line in revoked:
+            self._say_goodbye(line, max(RETURN_WITHIN, len(revoked) / RETURN_RATE))
+        return True
+
+    def _is_revoked(self, line: Line) -> bool:
+        return line.grant is not None and self._state.gate.revocations.cover(line.grant)
 
     def _retry_later(self) -> None:
         assert self._loop is not None
@@ -293,7 +302,6 @@ class SideLoop:
 
     def _retry(self) -> None:
         self._retrying = False
-        self._end_revoked()
         self._deliver()
 
     def _join(self, hold: Hold, lines: list[Line], cursor: Cursor) -> bool:

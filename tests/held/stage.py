@@ -21,6 +21,7 @@ from flask_landline.sideloop import SideLoop
 from flask_landline.state import State
 from flask_landline.wheel import Wheel
 from flask_landline.wire import ALL, Hold, Wire
+from websockets.frames import Opcode
 
 ROUNDS = 30
 """Rounds of the loop after which it is at rest: what takes longer waits for something."""
@@ -219,7 +220,7 @@ def offsets_of_frames(data: bytes) -> list[int]:
     """Return the events' offsets in unmasked text frames, a handshake's answer before them left out."""
     data = data.partition(b"\r\n\r\n")[2] if data.startswith(b"HTTP/1.1 101") else data
     found: list[int] = []
-    while data:
+    while data and data[0] & 0x0F != Opcode.CLOSE:
         length, head = data[1], 2
         if length == 126:
             length, head = int.from_bytes(data[2:4], "big"), 4
