@@ -69,7 +69,7 @@ class HowTo:
 
 
 class Lines:
-    """What a page has open, and what it asks for. Made before the page is."""
+    """What a page has open, and what it asks for. Made before anything is loaded."""
 
     def __init__(self, page: Page) -> None:
         self.polls: list[str] = []
@@ -83,12 +83,24 @@ class Lines:
                   window[name] = class extends window[name] {
                     constructor(...given) { super(...given); opened.push(this); }
                   };
+                // A line looks after its page until it is closed.
+                window.signals = new Set();
+                const add = window.addEventListener;
+                window.addEventListener = (type, listener, options) => {
+                  if (options?.signal) signals.add(options.signal);
+                  add.call(window, type, listener, options);
+                };
             """)
         )
 
     def opened(self) -> int:
         """Count all that were ever opened."""
         count: int = self._page.evaluate("opened.length")
+        return count
+
+    def alive(self) -> int:
+        """Count the Landline objects that were not closed."""
+        count: int = self._page.evaluate("[...signals].filter(({ aborted }) => !aborted).length")
         return count
 
     def expect_channels(self, *lines: list[str]) -> None:

@@ -65,12 +65,16 @@ def test_silence_is_the_end_of_the_stream_and_not_of_the_feed(howto: HowTo, page
     with howto.serve() as server:
         page.goto(server.url)
         lines.expect_channels(["orders"])
+        howto.place("before")
+        expect_items(page, "li", "before")
         # For the page there is no sign in all this time.
         page.clock.fast_forward(30_001)
         page.wait_for_function("opened.length === 2")
         lines.expect_channels(["orders"])
         howto.place("after")
-        expect_items(page, "li", "after")
+        expect_items(page, "li", "before", "after")
+        cursors = page.evaluate("opened.map(({ url }) => new URL(url).searchParams.get('cursor'))")
+        assert cursors[0] != cursors[1], "the second stream begins where the first ended, not with the page"
         page.close()
 
 

@@ -187,8 +187,20 @@ class TestSwap:
 
 
 class TestReset:
-    def test_fetchers_fetch_again_and_collectors_are_told(self, site: Site) -> None:
-        """The page is from another life of the log."""
+    """The page is from another life of the log."""
+
+    @pytest.fixture
+    def told(self, page: Page) -> list[list[str]]:
+        """Return what elements are told, before anything is loaded: tag and event."""
+        told: list[list[str]] = []
+        page.expose_function("tell", lambda *words: told.append([*words]))
+        page.add_init_script(
+            """for (const type of ["landline:room/9", "landline-reset"])
+                addEventListener(type, ({ target }) => tell(target.localName, type), true);"""
+        )
+        return told
+
+    def test_fetchers_fetch_again_and_collectors_are_told(self, told: list[list[str]], site: Site) -> None:
         body = (
             '<main hx-ext="landline" landline-cursor="aaaaaaaa-1">'
             '<p landline-channel="room/9" hx-get="/newest" hx-trigger="landline:room/9">old</p>'
@@ -199,6 +211,23 @@ class TestReset:
         site.open(SCRIPTS + body, "room/9")
         expect_items(site.page, "p", newest)
         expect_items(site.page, "ol", "epoch")
+        assert told == [["p", "landline-reset"], ["p", "landline:room/9"], ["ol", "landline-reset"]]
+
+    def test_part_whose_log_is_gone_is_told_too(self, told: list[list[str]], site: Site) -> None:
+        """Its cursor counts for nothing, so what is held for it meanwhile is not compared with it."""
+        site.open(MAIN % f'{WITNESS}<div id="place"></div>', "orders")
+
+        def answer_late(route: Route) -> None:
+            answer = route.fetch()
+            site.publish("room/9", "<li>held</li>")
+            site.publish("orders", "<li>mark</li>")
+            expect(site.page.locator("#witness li").last).to_have_text("mark")
+            route.fulfill(response=answer)
+
+        site.page.route(re.compile("/landline/poll.*aaaaaaaa"), answer_late, times=1)
+        site.fetch_part(f'<div landline-cursor="aaaaaaaa-999999">{LATE % "room/9"}</div>')
+        expect_items(site.page, "#late li", "held")
+        assert told == [["ul", "landline-reset"], ["ul", "landline:room/9"]]
 
 
 class TestWhatComesLater:
@@ -267,19 +296,17 @@ class TestWhatComesLater:
 
 
 class TestWhatGoes:
-    @pytest.mark.parametrize(
-        "how", ["htmx.swap('#gone', '', { swapStyle: 'delete', swapDelay: 0, settleDelay: 0 })", "gone.remove()"]
-    )
-    def test_channel_that_nobody_reads_is_read_no_more(self, site: Site, how: str) -> None:
-        site.open(
-            MAIN
-            % f'{WITNESS}<p id="gone" landline-channel="room/3" hx-get="/newest" hx-trigger="landline:room/3"></p>',
-            "orders",
-            "room/3",
-        )
+    GONE = '<p id="gone" landline-channel="room/3" hx-get="/newest" hx-trigger="landline:room/3"></p>'
+
+    def test_channel_of_what_htmx_has_removed_is_read_no_more(self, site: Site) -> None:
+        site.open(MAIN % f"{WITNESS}{self.GONE}", "orders", "room/3")
+        site.page.evaluate("htmx.swap('#gone', '', { swapStyle: 'delete', swapDelay: 0, settleDelay: 0 })")
+        site.lines.expect_channels(["orders"])
+
+    def test_what_was_removed_behind_its_back_is_missed_when_something_comes(self, site: Site) -> None:
+        site.open(MAIN % f"{WITNESS}{self.GONE}", "orders", "room/3")
         fetched = site.requests("/newest")
-        site.page.evaluate(how)
-        # Who was removed behind htmx's back is missed when something comes.
+        site.page.evaluate("gone.remove()")
         site.publish("room/3", None)
         site.lines.expect_channels(["orders"])
         assert fetched == []
