@@ -1,7 +1,7 @@
 """A million virtual clients of fifty processes, and a virtual clock: a hundred times the load and back, and a restart.
 
 Clients keep the browser client's rules (js/src/pace.js): the advised interval and up to a tenth more; after a failure
-full jitter, a second doubled each time up to a minute; after a goodbye the pause that it names.
+full jitter, a second doubled each time up to a minute. After a goodbye they come when it says (WIRE §11.6).
 """
 
 import itertools
