@@ -97,6 +97,26 @@ def test_channels_of_an_empty_log_is_a_head(shop: App) -> None:
     assert run(shop, "channels").output.split() == ["channel", "newest", "kept", "oldest"]
 
 
+# revoke
+
+
+def test_revoke_voids_what_was_granted(shop: App) -> None:
+    shop.flask.secret_key = "key"
+    shop.live.channel("private").reader(lambda: True)
+    grant = shop.poll("private").json["grant"]["token"]
+    assert "grant" not in shop.poll("private", grant=grant).json
+    assert run(shop, "revoke", "--channel", "private").exit_code == 0
+    assert "grant" in shop.poll("private", grant=grant).json
+    assert run(shop, "revoke", "7").exit_code == 0
+    assert shop.state.log.channels()[0].kept == 2
+
+
+@pytest.mark.parametrize("arguments", [[], ["7", "--channel", "orders"], ["--channel", "ordres"]])
+def test_revoke_of_nothing_says_why(arguments: list[str], shop: App) -> None:
+    result = run(shop, "revoke", *arguments)
+    assert (result.exit_code, result.output[:7]) == (1, "Error: ")
+
+
 # tail
 
 

@@ -32,4 +32,4 @@ def without_grant(query: str) -> str:
 def _masked(pair: str) -> str:
     name, equals, _ = pair.partition("=")
     # Decoded: `%67rant` is the same parameter to whoever reads the query.
-    return f"{name}{equals}-" if unquote_plus(name) == "grant" else pair
+    return f"{name}=-" if equals and unquote_plus(name) == "grant" else pair
