@@ -47,7 +47,7 @@ class _Side:
 
     full = False
 
-    def admit(self) -> None:
+    def admit(self, remote: str) -> None:
         pass
 
     def open(self, sock: socket.socket, hold: Hold, back: Callable[[bytes], None] | None = None) -> None:
@@ -126,7 +126,9 @@ def parse(out: bytes) -> list[Answer]:
         if out.startswith(b"HTTP/1.1 ") or not out:
             length = 0  # of HEAD, or 304
         assert len(out) >= length
-        del headers["Date"]  # so that answers can be compared
+        del headers["Date"]  # so that answers can be compared, as the next one is drawn by lot
+        if "Retry-After" in headers:
+            headers["Retry-After"] = str(min(1, int(headers["Retry-After"])))
         answers.append(Answer(int(head[1]), headers, out[:length]))
         out = out[length:]
     return answers

@@ -15,13 +15,22 @@ from urllib.parse import urlencode
 
 from flask import Flask
 from flask_landline import Event, Landline, Refusal, UsageError, access_log
+from flask_landline.access import Gate
 from flask_landline.channel import MAX_NAME
 from flask_landline.cursor import MAX_OFFSET, Cursor, Position, Word, parse_position
 from flask_landline.payload import MAX_DEPTH, encode
 from flask_landline.protocol.advice import Advice
 from flask_landline.protocol.poll import body
 from flask_landline.protocol.problem import KINDS, problem
-from flask_landline.protocol.request import MAX_CHANNELS, MAX_NONCE, Ask, encode_query, parse_poll, parse_stream
+from flask_landline.protocol.request import (
+    MAX_CHANNELS,
+    MAX_NONCE,
+    Ask,
+    Request,
+    encode_query,
+    parse_poll,
+    parse_stream,
+)
 from flask_landline.protocol.sse import SSE
 from flask_landline.protocol.websocket import Incoming
 from flask_landline.reading import Reading
@@ -134,6 +143,7 @@ def _receive(pieces: list[bytes]) -> tuple[bytes, bool]:
 
 _app = Flask(__name__, instance_path=gettempdir())
 _app.config["LANDLINE_LOG"] = "memory:"
+_app.config["LANDLINE_POLL_CAPACITY"] = None  # so many inputs a second are no pressure that advice must follow
 _live = Landline(_app)
 _any = _live.channel("<path:name>")
 
@@ -148,6 +158,34 @@ def channel(data: bytes) -> None:
     assert 0 < len(name) <= MAX_NAME
     assert name.isprintable()
     assert name != "landline"
+
+
+_app.secret_key = "for tests"
+_closed = _live.channel("closed/<path:name>")
+_closed.reader(lambda name: bool(name))
+_state = _app.extensions["landline"]
+_gate = Gate(_app, _state.hub, _state.config, lambda *_: "7", clock=lambda: 1_700_000_000.0, rand=lambda: 0.5)
+_items = [_live.channels.require("closed/a")]
+_reader = Request("GET", "/landline/poll", "", {"cookie": "session=1"}, "127.0.0.1")
+_stranger = _reader._replace(headers={"cookie": "session=2"})
+_given = _gate.admit(_reader, _items, None)
+
+
+def grant(data: bytes) -> None:
+    """No token is good but one that was given, and that only for its reader and its channels.
+
+    The first byte is where the given token is changed, if at all, the rest is what comes there.
+    """
+    assert _given is not None
+    at = data[0] if data else 255
+    token = _given.token[:at] + data[1:].decode(errors="replace") + _given.token[at + len(data) - 1 :]
+    found = _gate.check(_reader, _items, token)
+    if found is None:
+        assert token != _given.token
+    else:  # base64 has some letters that mean the same at an end
+        assert found[:4] == _given[:4]
+    assert _gate.check(_stranger, _items, token) is None
+    assert _gate.check(_reader, [_live.channels.require("closed/b")], token) is None
 
 
 def payload(data: bytes) -> None:
@@ -264,8 +302,11 @@ def head(data: bytes) -> None:
 
 def check_answer(status: int, headers: Mapping[str, str], content: bytes) -> None:
     """Hold any answer against what WIRE promises whoever asks what."""
-    assert status in (101, 200, 204, 304, 400, 401, 403, 404, 405), status
+    assert status in (101, 200, 204, 304, 400, 401, 403, 404, 405, 503), status
     assert len(content) < 300_000
+    if status == 503:  # a line that cannot be had here, and when to ask again; no other 5xx is a client's doing
+        assert headers["Retry-After"].isdecimal()
+        assert not content or json.loads(content)["code"] == "busy"
     if status >= 400 and content:
         assert headers["Content-Type"] == "application/problem+json"
         fields = json.loads(content)
@@ -276,7 +317,7 @@ def check_answer(status: int, headers: Mapping[str, str], content: bytes) -> Non
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (cursor, poll, stream, frames, channel, payload, events, access, head)
+    target.__name__: target for target in (cursor, poll, stream, frames, channel, grant, payload, events, access, head)
 }
 SEEDS = Path(__file__).with_name("seeds.json")
 """For each target some bytes, as Latin-1, from which a fuzzer may begin."""
