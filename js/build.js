@@ -4,12 +4,13 @@ import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { minify } from "terser";
 
-// 6 KB, with the line shared between tabs, which is still to come.
+// 6 KB, all in all.
 const LIMIT_BYTES = 6144;
 
 // Names that only pass between our own modules. None of them may be public; npm test runs on the bundle too and would notice.
-const INTERNAL = "answered busy calm changed demote dueAt failed failures forget forgive from halt hurry isJoin join joining ladder leave line main mayOpen offer parameters pauseMs plan polling probe provedAt pushed query reading restart rung rungs shortLives take told watch";
+const INTERNAL = "answered busy calm changed demote dueAt failed failures forget forgive from halt hurry isJoin isProved join joining keepaliveMs ladder leads leave line listener main mayOpen offer own parameters pass pauseMs plan polling probe provedAt prune pushed query read reading restart rung rungs shortLives take trace watch";
 
 const target = new URL("../src/flask_landline/static/landline.js", import.meta.url);
 const { outputFiles } = await build({
@@ -17,13 +18,17 @@ const { outputFiles } = await build({
   bundle: true,
   format: "esm",
   target: "es2022",
-  minify: true,
+  minifyIdentifiers: true,
+  minifySyntax: true,
   mangleProps: new RegExp(`^(${INTERNAL.replaceAll(" ", "|")})$`),
   legalComments: "none",
-  banner: { js: "// Built from js/" },
   write: false,
 });
-const built = outputFiles[0]?.text ?? "";
+// esbuild bundles and renames; terser makes 3 % less of it.
+const { code: built = "" } = await minify(outputFiles[0]?.text ?? "", {
+  module: true,
+  compress: { passes: 4, pure_getters: true },
+});
 const bytes = gzipSync(built, { level: 9 }).length;
 console.log(`landline.js: ${bytes} of ${LIMIT_BYTES} bytes gzipped, ${built.length} plain`);
 if (bytes > LIMIT_BYTES) fail(`landline.js has outgrown its ${LIMIT_BYTES} bytes. Make it smaller.`);

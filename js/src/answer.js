@@ -12,16 +12,15 @@ import { LandlineError } from "./errors.js";
  * @property {string} cursor
  * @property {{interval: number, hold?: any, transports?: any}} advice as received: it may be anything
  * @property {Reset} [reset]
+ * @property {{token: string}} [grant]
  */
 
 /**
  * @param {Reply} reply
- * @param {string | null} cursor that was asked with
  * @param {string} request for the error's words
  * @returns {Answer | LandlineError}
  */
-export function readAnswer({ status, headers, body, why }, cursor, request) {
-  if (status === 304) return { cursor: `${cursor}`, advice: { interval: Number(headers?.get("Landline-Interval")) } };
+export function readAnswer({ status, body, why }, request) {
   if (body?.cursor && body.advice && isData(body)) return body;
   const problem = body?.code ? body : undefined;
   // Somebody else spoke.
@@ -40,18 +39,6 @@ export function readAnswer({ status, headers, body, why }, cursor, request) {
 export function retryAfter({ headers }) {
   const value = headers?.get("Retry-After") ?? "";
   return Math.max(0, Number(value) * 1000 || Date.parse(value) - Date.now() || 0);
-}
-
-/**
- * The answer in plain words, for those who watch the loop.
- *
- * @param {Partial<Answer> | LandlineError} answer
- */
-export function describe(answer) {
-  if (answer instanceof LandlineError) return { found: `failed: ${answer.code}`, response: answer.message };
-  const { length } = answer.data ?? [];
-  const news = length ? `${length} new event${length > 1 ? "s" : ""}` : "nothing new";
-  return { found: answer.reset ? `reset: ${answer.reset.reason}, ${news}` : news, response: answer };
 }
 
 /** @param {any} answer */

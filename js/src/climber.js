@@ -8,27 +8,28 @@ import { openLine } from "./lines.js";
 /** @import {Feed, Query} from "./feed.js" */
 /** @import {LadderEvent} from "./ladder.js" */
 /** @import {Listener, Pushed} from "./lines.js" */
+/** @import {Share} from "./share.js" */
 
 /**
  * @typedef {object} Host
- * @property {(query: Query, answer: Pushed, rung: Transport) => void} pushed
+ * @property {(query: Query, answer: Pushed, rung: Transport) => void} take
  * @property {(isPollDue: boolean) => void} changed the line is another, or none
- * @property {(phase: "climb" | "fall", transport: Transport, why: string) => void} told
+ * @property {(phase: "climb" | "fall", detail: {transport: Transport, why: string}) => void} trace
  */
-
-// A timer so much too late was stopped with the machine: what it was to watch over is not what it was.
-const LATE_MS = 10000;
 
 export class Climber {
   #env;
   #url;
   #feed;
+  #share;
   #host;
   #ladder;
   /** What is open. @type {Map<Transport, {close: () => void}>} */
   #lines = new Map();
   /** The channels the lines are for; "" if there are to be none. */
   #key = "";
+  /** What may be opened. */
+  #rungs = "";
   #mayOpen = false;
   /** @type {unknown} */
   #timer;
@@ -37,12 +38,14 @@ export class Climber {
    * @param {Env} env
    * @param {{url: string, proveMs: number}} settings
    * @param {Feed} feed
+   * @param {Share} share
    * @param {Host} host
    */
-  constructor(env, { url, proveMs }, feed, host) {
+  constructor(env, { url, proveMs }, feed, share, host) {
     this.#env = env;
     this.#url = url;
     this.#feed = feed;
+    this.#share = share;
     this.#host = host;
     this.ladder = this.#ladder = new Ladder(proveMs);
   }
@@ -52,18 +55,20 @@ export class Climber {
    *
    * @param {boolean} isWanted
    * @param {boolean} mayOpen
+   * @param {Transport[]} rungs
    * @returns {boolean} whether a line was closed
    */
-  watch(isWanted, mayOpen) {
+  watch(isWanted, mayOpen, rungs) {
     const { reading, cursor } = this.#feed;
-    const key = isWanted && cursor ? JSON.stringify([...reading].sort()) : "";
+    const key = isWanted && cursor ? `${[...reading].sort()}` : "";
     const { line } = this.#ladder;
-    this.#mayOpen = mayOpen && key !== "" && reading.size > 0;
-    const isStale = key !== this.#key;
+    this.#mayOpen = mayOpen && key !== "";
+    if (key !== this.#key) this.#step({ type: "drop" }, false);
     this.#key = key;
-    if (isStale) this.#step({ type: "drop" }, false);
+    if (`${rungs}` !== this.#rungs) this.#step({ type: "offer", rungs }, false);
+    this.#rungs = `${rungs}`;
     this.#schedule();
-    return isStale && line !== undefined;
+    return line !== this.#ladder.line;
   }
 
   /** Close what is open, and begin anew. */
@@ -71,26 +76,12 @@ export class Climber {
     this.#step({ type: "drop" });
   }
 
-  /** @param {Transport[]} rungs */
-  offer(rungs) {
-    const { WebSocket, EventSource } = this.#env;
-    const has = { websocket: WebSocket, sse: EventSource, "long-poll": true, poll: true };
-    this.#step({ type: "offer", rungs: rungs.filter((rung) => has[rung]) });
-  }
-
   #schedule() {
-    const { performance } = this.#env;
-    // What was due already is due now, and not late.
-    const dueAt = Math.max(this.#ladder.dueAt(this.#mayOpen), performance.now());
+    const dueAt = this.#ladder.dueAt(this.#mayOpen);
     this.#env.clearTimeout(this.#timer);
     if (dueAt === Infinity) return;
-    const wake = () => {
-      const { line } = this.#ladder;
-      const isLate = performance.now() - dueAt > LATE_MS;
-      if (line && isLate) this.#step({ type: "end", rung: line, why: "asleep", calm: true });
-      this.#step({ type: "timer", mayOpen: this.#mayOpen });
-    };
-    this.#timer = this.#env.setTimeout(wake, Math.ceil(dueAt - performance.now()));
+    const wake = () => this.#step({ type: "timer", mayOpen: this.#mayOpen });
+    this.#timer = this.#env.setTimeout(wake, Math.max(0, Math.ceil(dueAt - this.#env.performance.now())));
   }
 
   /**
@@ -98,16 +89,20 @@ export class Climber {
    * @param {boolean} [isTold]
    */
   #step(event, isTold = true) {
+    const { line } = this.#ladder;
     const actions = this.#ladder.step(event, this.#env.performance.now(), this.#env.Math.random());
+    const isPollDue = line && !this.#ladder.line && event.type !== "drop";
     // First all that is to be done: who is told may change everything again.
     for (const [verb, rung] of actions) {
       if (verb === "close") this.#close(rung);
       if (verb === "open") this.#open(rung);
     }
-    for (const [verb, rung, why] of actions) if (verb === "climb" || verb === "fall") this.#host.told(verb, rung, why);
+    for (const [verb, rung, why] of actions) {
+      if (why) this.#host.trace(verb === "close" ? "fall" : "climb", { transport: rung, why });
+    }
     if (event.type === "sign") return;
     this.#schedule();
-    if (isTold && actions.length) this.#host.changed(actions.some(([verb]) => verb === "poll"));
+    if (isTold && actions[0]) this.#host.changed(!!isPollDue);
   }
 
   /** @param {Transport} rung */
@@ -121,7 +116,7 @@ export class Climber {
   #open(rung) {
     const query = this.#feed.query(false);
     // Nobody else has it: neither another tab nor a cache that repeats an old answer.
-    const nonce = `${this.#env.performance.now()}-${this.#env.Math.random()}`;
+    const nonce = `${this.#env.Math.random()}`;
     query.parameters.set("nonce", nonce);
     const line = { close: () => {} };
     this.#lines.set(rung, line);
@@ -129,19 +124,20 @@ export class Climber {
     /** @type {Listener} */
     const listener = {
       take: (answer) => {
+        const isProof = answer.nonce === nonce;
         if (!isOpen()) return;
-        if (this.#ladder.line === rung && isData(answer)) {
-          this.#step({ type: "sign", rung });
-          this.#host.pushed(query, answer, rung);
-        } else if (answer.nonce === nonce) this.#step({ type: "hello", rung });
-        else listener.end("no hello");
+        if (!isData(answer) || !(isProof || this.#ladder.line === rung)) return listener.end("no hello");
+        if (answer.keepalive) this.#ladder.keepaliveMs = answer.keepalive * 1000;
+        this.#step({ type: isProof ? "hello" : "sign", rung });
+        if (isOpen()) this.#host.take(query, answer, rung);
       },
       end: (why, how) => {
         if (isOpen()) this.#step({ type: "end", rung, why, ...how });
       },
     };
     try {
-      line.close = openLine(this.#env, rung, this.#url, query.parameters, query.channels, listener);
+      if (rung === "shared") this.#share.open(query, nonce, listener);
+      else line.close = openLine(this.#env, rung, this.#url, query, listener);
     } catch (error) {
       // A content security policy forbids it, for one.
       listener.end(`${error}`);

@@ -1,9 +1,10 @@
 // What was read and what to ask for next: cursors, joins, dedupe. Knows no network, no timers, no handlers.
 //
 // Most channels are read together, from one cursor. A channel put on later has no position yet: it joins, which is to
-// be asked for once without a cursor (so that its snapshot comes), and is then read with the others from theirs.
-// Nothing is lost: their cursor was given before the join was asked, so whatever lies between the two was either
-// delivered just now and is dropped by its offset, or comes again with their cursor. The two are never compared.
+// be asked for once without a cursor (so that its snapshot comes), and is then read with the others, all from the
+// older of the two positions. Nothing is lost: whatever lies between them was either delivered already and is dropped
+// by its offset, or comes now. Theirs is mostly the older one, as it was given before the join was asked; but a cache
+// may answer the join with what was true a second ago.
 
 /** @import {LandlineEvent} from "../../src/flask_landline/static/landline.js" */
 /** @import {Answer} from "./answer.js" */
@@ -18,12 +19,37 @@
  * @property {URLSearchParams} parameters
  */
 
+/**
+ * The two parts of a cursor. It is opaque to clients (WIRE §2), but this one is of its server's own version.
+ *
+ * @param {string | null} cursor
+ * @returns {[epoch: string, offset: number]}
+ */
+export const parts = (cursor) => {
+  const [epoch = "", offset] = `${cursor}`.split("-");
+  return [epoch, Number(offset)];
+};
+
+/**
+ * Whether one position is before another of the same log.
+ *
+ * @param {string | null} one
+ * @param {string | null} other
+ */
+export const isBefore = (one, other) => {
+  const [epoch, offset] = parts(one);
+  const [otherEpoch, otherOffset] = parts(other);
+  return epoch === otherEpoch && offset < otherOffset;
+};
+
 export class Feed {
   /** @type {Set<string>} */
   reading = new Set();
   /** @type {Set<string>} */
   joining = new Set();
   #start;
+  /** The newest grant for each set of channels (WIRE §9). @type {Map<string, string>} */
+  #grants = new Map();
   /** @type {Map<string, number>} the newest offset delivered, or inside a snapshot */
   #seen = new Map();
 
@@ -57,6 +83,8 @@ export class Feed {
     const channels = [...from].sort();
     const parameters = new URLSearchParams(channels.map((channel) => ["channel", channel]));
     if (cursor) parameters.set("cursor", cursor);
+    const grant = this.#grants.get(`${channels}`);
+    if (grant) parameters.set("grant", grant);
     return { isJoin, from, channels, cursor, main: this.cursor, parameters };
   }
 
@@ -67,9 +95,11 @@ export class Feed {
    * @param {Partial<Answer>} answer a pushed one may be without a cursor: more belongs to it
    * @returns {LandlineEvent[]} what to deliver, in order
    */
-  take({ isJoin, from, channels, main }, { data, cursor, reset }) {
-    // Who joined may lack what a line has brought to the others meanwhile, so all go on from where they were before.
-    this.cursor = isJoin ? main : (cursor ?? this.cursor);
+  take({ isJoin, from, channels, main }, { data, cursor, reset, grant }) {
+    if (grant) this.#grants.set(`${channels}`, grant.token);
+    // Who joined may lack what a line has brought to the others meanwhile, so all go on from before that.
+    const next = cursor ?? this.cursor;
+    this.cursor = isJoin && !isBefore(next, main) ? main : next;
     this.#start = null;
     // Those taken off meanwhile stay off.
     for (const channel of channels) if (from.delete(channel)) this.reading.add(channel);

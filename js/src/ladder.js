@@ -18,22 +18,18 @@ import { pause } from "./pace.js";
  */
 
 /**
- * @typedef {["open" | "close", Transport] | ["climb" | "fall", Transport, string] | ["poll"]} Action
- * `climb` and `fall` are only told; the others are done.
+ * @typedef {[verb: "open" | "prove" | "close", rung: Transport, why?: string]} Action
+ * With a reason it is told; `prove` has nothing to be done.
  */
 
-/** What is known of a rung. */
-class Rung {
-  /** Not to be tried before. */
-  at = -Infinity;
-  /** Above zero: demoted, and the rungs below may be tried meanwhile. */
-  failures = 0;
-  shortLives = 0;
-  provedAt = 0;
-}
+/**
+ * What is known of a rung: `at` it may be tried, and with `failures` it is demoted, so those below may be tried meanwhile.
+ *
+ * @typedef {{at: number, failures: number, shortLives: number, provedAt: number}} Rung
+ */
 
-// Twice the keepalive (WIRE §11.4), which is 15 s by default.
-const SILENCE_MS = 30000;
+// Of how many keepalives the silence ends a line (WIRE §11.4).
+const SILENT = 2;
 // A line that still gives signs after so long is a good one; phoenix.js and Engine.IO call it stable after as much.
 const STEADY_MS = 10000;
 // So many lives without getting there, one after the other, and the rung is demoted.
@@ -42,13 +38,15 @@ const SHORT_LIVES = 3;
 const JITTER_MS = 1000;
 
 /** @type {Transport[]} */
-const PUSHED = ["websocket", "sse"];
+const PUSHED = ["shared", "websocket", "sse"];
 
 export class Ladder {
   /** @type {Transport | undefined} */
   line;
   /** @type {Transport | undefined} */
   probe;
+  // The server's default, until a hello has said.
+  keepaliveMs = 15000;
   #proveMs;
   /** @type {Transport[]} offered and wanted, best first */
   #rungs = [];
@@ -83,11 +81,9 @@ export class Ladder {
       // A line that was established is tried again first; one that never was, or is short-lived, is not.
       const demoted = busy || (!calm && (rung === this.probe || ++known.shortLives >= SHORT_LIVES));
       if (demoted) this.demote(rung, now, random, pauseMs);
-      actions.push(["close", rung], ["fall", rung, why]);
-      if (rung === this.line) {
-        this.line = undefined;
-        actions.push(["poll"]);
-      } else this.probe = undefined;
+      actions.push(["close", rung, why]);
+      if (rung === this.line) this.line = undefined;
+      else this.probe = undefined;
     };
     switch (event.type) {
       case "offer":
@@ -100,21 +96,21 @@ export class Ladder {
         if (event.mayOpen && !this.probe) {
           this.probe = this.#next(now);
           this.#proofDueAt = now + this.#proveMs;
-          if (this.probe) actions.push(["open", this.probe], ["climb", this.probe, "opened"]);
+          if (this.probe) actions.push(["open", this.probe, "opened"]);
         }
         break;
       case "hello":
         if (event.rung !== probe) break;
         if (line) actions.push(["close", line]);
-        actions.push(["climb", probe, "proved"]);
+        actions.push(["prove", probe, "proved"]);
         this.line = probe;
         this.probe = undefined;
         this.#rung(probe).provedAt = now;
-        this.#silentAt = now + SILENCE_MS;
+        this.#silentAt = now + SILENT * this.keepaliveMs;
         break;
       case "sign":
         if (event.rung !== line) break;
-        this.#silentAt = now + SILENCE_MS;
+        this.#silentAt = now + SILENT * this.keepaliveMs;
         // Not with the first sign: a proxy that kills each line after a moment would have it tried for ever.
         // Below zero, because the life that ends some day is no short one.
         if (now - this.#rung(line).provedAt >= STEADY_MS) Object.assign(this.#rung(line), { failures: 0, shortLives: -1 });
@@ -123,7 +119,7 @@ export class Ladder {
         if (event.rung === line || event.rung === probe) end(event.rung, event.why, event);
         break;
       case "drop":
-        for (const rung of [probe, line]) if (rung) actions.push(["close", rung], ["fall", rung, "dropped"]);
+        for (const rung of [probe, line]) if (rung) actions.push(["close", rung, "dropped"]);
         this.line = this.probe = undefined;
     }
     return actions;
@@ -189,7 +185,7 @@ export class Ladder {
 
   /** @param {Transport} name */
   #rung(name) {
-    const rung = this.#known.get(name) ?? new Rung();
+    const rung = this.#known.get(name) ?? { at: -Infinity, failures: 0, shortLives: 0, provedAt: 0 };
     this.#known.set(name, rung);
     return rung;
   }

@@ -8,6 +8,10 @@ import { Poller } from "./poller.js";
 
 export { LandlineError };
 
+// A page in the back/forward cache, or frozen, must have no request under way; it comes back as it was.
+/** @type {Record<string, boolean>} */
+const HIDES = { pagehide: true, freeze: true, pageshow: false, resume: false };
+
 export class Landline extends EventTarget {
   #settings;
   #feed;
@@ -15,6 +19,8 @@ export class Landline extends EventTarget {
   /** @type {Set<{channel: string, handler: Handler}>} */
   #handlers = new Set();
   #closing = new AbortController();
+  /** Remember a position for the next page of this tab, and return the one remembered. @type {(cursor?: string | null) => string | null | void} */
+  #keep;
 
   /** @param {LandlineOptions} [options] */
   constructor({
@@ -27,13 +33,22 @@ export class Landline extends EventTarget {
     timeoutMs = 30000,
     proveMs = 3000,
     transports = ["websocket", "sse", "long-poll", "poll"],
+    share = true,
+    remember = false,
     env = globalThis,
   } = {}) {
     super();
-    const durations = { intervalMs, hiddenIntervalMs, hiddenAfterMs, timeoutMs, proveMs };
-    Object.values(durations).forEach(checkMs);
-    this.#settings = { url: `${url}`.replace(/\/*$/, "/"), transports, ...durations };
-    this.#feed = new Feed(cursor);
+    [intervalMs, hiddenIntervalMs, hiddenAfterMs, timeoutMs, proveMs].forEach(checkMs);
+    const prefix = new URL(`${url}`.replace(/\/*$/, "/"), env.document?.baseURI ?? env.location?.href).href;
+    this.#settings = { url: prefix, intervalMs, hiddenIntervalMs, hiddenAfterMs, timeoutMs, proveMs, transports, share };
+    // Storage may be forbidden or full; then a page begins like a new one.
+    this.#keep = (position) => {
+      try {
+        const { sessionStorage } = env;
+        if (remember) return position ? sessionStorage?.setItem(prefix, position) : sessionStorage?.getItem(prefix);
+      } catch {}
+    };
+    this.#feed = new Feed(cursor ?? this.#keep() ?? null);
     this.#poller = new Poller(env, this.#settings, this.#feed, this.#tell.bind(this), this.#deliver.bind(this));
     this.#watchPage(env);
     for (const channel of channels) this.on(channel, () => {});
@@ -140,11 +155,11 @@ export class Landline extends EventTarget {
     const look = ({ type = "" }) => {
       this.#poller.halt("background", document?.visibilityState === "hidden");
       this.#poller.halt("offline", navigator?.onLine === false);
-      // A page in the back/forward cache must have no request under way; it comes back as it was.
-      if (type.startsWith("page")) this.#poller.halt("hidden", type === "pagehide");
+      this.#keep(this.cursor);
+      if (type in HIDES) this.#poller.halt("hidden", !!HIDES[type]);
     };
-    for (const type of ["visibilitychange", "online", "offline", "pagehide", "pageshow"]) {
-      window?.addEventListener(type, look, this.#closing);
+    for (const type of [...Object.keys(HIDES), "visibilitychange", "online", "offline"]) {
+      window?.addEventListener(type, look, { signal: this.#closing.signal, capture: true });
     }
     look({});
   }

@@ -1,12 +1,15 @@
 // The lines: a WebSocket and an event stream with one shape. What comes is told as answers of polls that nobody had
 // to ask for, the end as a reason. Neither reconnects: that is decided in ladder.js, and goes on from our own cursor.
 
+import { parts } from "./feed.js";
+
 /** @import {Env, Transport} from "../../src/flask_landline/static/landline.js" */
+/** @import {Query} from "./feed.js" */
 
 /**
  * An answer as a line brings it: a hello has a nonce, and a part of an answer no cursor.
  *
- * @typedef {Partial<import("./answer.js").Answer> & {nonce?: string}} Pushed
+ * @typedef {Partial<import("./answer.js").Answer> & {nonce?: string, keepalive?: number}} Pushed
  */
 
 /**
@@ -18,16 +21,14 @@
 /**
  * @param {Env} env
  * @param {Transport} rung "websocket" or "sse"
- * @param {string} url the prefix
- * @param {URLSearchParams} parameters
- * @param {string[]} channels
+ * @param {string} url the prefix, absolute
+ * @param {Query} query
  * @param {Listener} listener
  * @returns {() => void} closes it
  */
-export function openLine(env, rung, url, parameters, channels, listener) {
-  const { WebSocket, EventSource, document, location } = env;
-  /** @param {string} path */
-  const address = (path) => new URL(`${url}${path}?${parameters}`, document?.baseURI ?? location?.href);
+export function openLine(env, rung, url, { parameters, channels }, listener) {
+  // Where one is absent, its rung falls like any other that cannot be opened.
+  const { WebSocket, EventSource } = /** @type {Required<Env>} */ (env);
   /** @param {string} text */
   const read = (text) => {
     try {
@@ -36,10 +37,8 @@ export function openLine(env, rung, url, parameters, channels, listener) {
       listener.end("garbled");
     }
   };
-  if (rung === "websocket" && WebSocket) {
-    const to = address("ws");
-    to.protocol = to.protocol.replace("http", "ws");
-    const socket = new WebSocket(to.href, "landline.v1");
+  if (rung === "websocket") {
+    const socket = new WebSocket(`${url}ws?${parameters}`.replace("http", "ws"), "landline.v1");
     socket.onmessage = ({ data }) => {
       const answer = read(data);
       if (answer) listener.take(answer);
@@ -48,18 +47,17 @@ export function openLine(env, rung, url, parameters, channels, listener) {
     socket.onclose = ({ code }) => listener.end(`closed: ${code}`, { calm: code === 1001, busy: code === 1013 });
     return () => socket.close();
   }
-  if (!EventSource) throw new Error(`no ${rung} here`);
-  const source = new EventSource(address("events").href);
+  const source = new EventSource(`${url}events?${parameters}`);
   /** @type {{channel: string, offset: number} | undefined} what the next block is */
   let snapshot;
   /** @param {{type: string, data?: string, lastEventId?: string}} block */
   const take = ({ type, data, lastEventId = "" }) => {
-    // A channel may be named "error" too, but then there is data.
-    if (data === undefined) return listener.end("closed");
+    // A channel may be named "error" or "open" too, but then there is data.
+    if (data === undefined) return type === "error" && listener.end("closed");
     const value = read(data);
     if (type !== "landline") {
       // The id is the cursor behind the event, and the only place where a stream carries its offset.
-      const offset = Number(lastEventId.slice(lastEventId.lastIndexOf("-") + 1));
+      const [, offset] = parts(lastEventId);
       if (snapshot) listener.take({ data: [{ ...snapshot, data: value, snapshot: true }] });
       else listener.take({ data: [{ channel: type, offset, data: value }], cursor: lastEventId });
       snapshot = undefined;

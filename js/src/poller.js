@@ -1,11 +1,12 @@
 // The loop: ask, take the answer, wait, ask again. One poll at a time, for ever. Knows when, but neither
 // what was read (feed.js) nor who handles it (landline.js).
 
-import { describe, readAnswer, retryAfter } from "./answer.js";
+import { readAnswer, retryAfter } from "./answer.js";
 import { Climber } from "./climber.js";
 import { LandlineError } from "./errors.js";
 import { get } from "./get.js";
 import { Pace } from "./pace.js";
+import { Share } from "./share.js";
 
 /** @import {Env, LandlineEvent, LandlineEventMap, Status, TraceDetail, Transport} from "../../src/flask_landline/static/landline.js" */
 /** @import {Answer} from "./answer.js" */
@@ -14,7 +15,7 @@ import { Pace } from "./pace.js";
 
 /**
  * @typedef {{url: string, intervalMs: number, hiddenIntervalMs: number, hiddenAfterMs: number, timeoutMs: number,
- *   proveMs: number, transports: readonly Transport[]}} Settings
+ *   proveMs: number, transports: readonly Transport[], share: boolean}} Settings
  */
 
 /**
@@ -24,16 +25,20 @@ import { Pace } from "./pace.js";
  * @typedef {"closed" | "hidden" | "paused" | "offline" | "background" | "away"} Hold
  */
 
-/** @type {("closed" | "hidden")[]} */
-const FIRM = ["closed", "hidden"];
-// Those that poll() overrides: the page knows what it does, and the browser may be wrong.
-/** @type {("paused" | "offline")[]} */
-const SOFT = ["paused", "offline"];
-// Those in which no line is kept.
+// In these no line is kept. In the first CUT a poll under way is given up too; in the first QUIET nothing is asked, but
+// the first FIRM alone hold when poll() was called: the page knows what it does, and the browser may be wrong.
+/** @type {("closed" | "hidden" | "offline" | "paused")[]} */
+const QUIET = ["closed", "hidden", "offline", "paused"];
 /** @type {Hold[]} */
-const HOLDS = [...FIRM, ...SOFT, "away"];
+const LINELESS = [...QUIET, "away"];
+const FIRM = 2;
+const CUT = 3;
 // Advice between zero and this is taken as this.
-const LEAST_MS = 100;
+const LEAST_MS = 125;
+// So many polls in so short a time, all at one cursor and for nothing, are a loop.
+const LOOP_POLLS = 5;
+const LOOP_MS = 500;
+const LOOP_PAUSE_MS = 10000;
 // Servers and proxies round: what part of the time granted a held poll has to be held.
 const HELD = 0.8;
 // Longer timers overflow 32 bits in every browser, and fire at once.
@@ -49,6 +54,7 @@ export class Poller {
   /** @type {Status} */
   status = "polling";
   #shown = "polling poll";
+  #share;
   #climber;
   /** @type {Transport} of the newest poll */
   #kind = "poll";
@@ -71,6 +77,9 @@ export class Poller {
   #adviceMs = 2000;
   /** The time before which the server will not be asked, by its own word. */
   #notBefore = 0;
+  /** Polls since `#vainSince` that brought nothing at all, all at one cursor. */
+  #vain = 0;
+  #vainSince = 0;
   #step = 0;
   /** @type {unknown} */
   #timer;
@@ -90,15 +99,18 @@ export class Poller {
     this.#feed = feed;
     this.#tell = tell;
     this.#deliver = deliver;
-    this.#climber = new Climber(env, settings, feed, {
-      pushed: (query, answer, rung) => this.#pushed(query, answer, rung),
-      changed: (isPollDue) => this.#changed(isPollDue),
-      told: (phase, transport, why) => this.#trace(phase, { transport, why }),
-    });
+    this.#share = new Share(env, settings.url, feed, this);
+    this.#climber = new Climber(env, settings, feed, this.#share, this);
   }
 
   /** @param {string} channel */
   join(channel) {
+    this.#share.own.add(channel);
+    this.read(channel);
+  }
+
+  /** @param {string} channel for this tab or another */
+  read(channel) {
     this.#feed.join(channel);
     // Whatever became of joins before, this one is another.
     this.#joins.hurry();
@@ -108,22 +120,26 @@ export class Poller {
 
   /** @param {string} channel */
   leave(channel) {
-    this.#feed.leave(channel);
+    this.#share.own.delete(channel);
+    this.#share.prune();
     this.plan();
   }
 
   /** Decide anew what to ask and when, and whether to climb. */
   plan() {
     const { reading, joining } = this.#feed;
+    const { intervalMs, hiddenIntervalMs, transports, share } = this.#settings;
     const now = this.#env.performance.now();
     const isBehind = this.#holds.has("background");
     const mayOpen = this.#isAnswered && !isBehind && !this.#main.failures && this.#notBefore <= now;
-    if (this.#climber.watch(!HOLDS.some((why) => this.#holds.has(why)), mayOpen)) this.#main.hurry();
+    const isWanted = reading.size > 0 && !LINELESS.some((why) => this.#holds.has(why));
+    // Others shall not get what a choosy page has chosen for itself.
+    this.#share.watch(isWanted && share && transports.length > 3);
+    if (this.#climber.watch(isWanted, mayOpen, this.#rungs())) this.#main.hurry();
     this.#showStatus();
     this.#env.clearTimeout(this.#timer);
     if (this.#asking || !(reading.size || joining.size)) return;
     const isPushed = this.#climber.ladder.line && !this.#owed;
-    const { intervalMs, hiddenIntervalMs } = this.#settings;
     const everyMs = Math.max(LEAST_MS, this.#adviceMs, intervalMs, isBehind ? hiddenIntervalMs : 0);
     const isJoin = reading.size > 0 && joining.size > 0 && (isPushed || this.#joins.dueAt(everyMs) <= this.#main.dueAt(everyMs));
     const isShort = isJoin || isPushed || this.#owed || isBehind || !this.#holdMs;
@@ -131,25 +147,31 @@ export class Poller {
     const pace = isJoin ? this.#joins : this.#main;
     const dueAt = Math.max(this.#notBefore, pace.dueAt(kind === "poll" ? everyMs : LEAST_MS));
     const waitMs = Math.max(0, Math.ceil(dueAt - now));
-    const held = [...FIRM, ...(this.#owed ? [] : SOFT)].find((why) => this.#holds.has(why)) ?? (isPushed && !isJoin && "live");
+    const holds = this.#owed ? QUIET.slice(0, FIRM) : QUIET;
+    const held = holds.find((why) => this.#holds.has(why)) ?? (isPushed && !isJoin && "live");
     if (!held) this.#timer = this.#env.setTimeout(() => this.#ask(isJoin, pace, kind), Math.min(waitMs, TIMER_MS));
-    if (this.#step) this.#trace("wait", { transport: this.transport, waitMs: held ? null : waitMs, why: held || pace.why });
+    if (this.#step) this.trace("wait", { transport: this.transport, waitMs: held ? null : waitMs, why: held || pace.why });
   }
 
   /** Ask now, whatever the server said. */
   poll() {
     this.#owed = true;
-    this.#notBefore = 0;
+    if (this.#vain < LOOP_POLLS) this.#notBefore = 0;
     this.#cutHeld();
     this.#hurry();
   }
 
   /** What the page is willing to use has changed. */
   offer() {
-    const { transports } = this.#settings;
-    this.#climber.offer(this.#offered.filter((rung) => transports.includes(rung)));
     this.#cutHeld();
     this.plan();
+  }
+
+  /** @returns {Transport[]} what may be opened now, best first */
+  #rungs() {
+    const { leads } = this.#share;
+    const rungs = this.#offered.filter((rung) => this.#settings.transports.includes(rung));
+    return leads ? rungs : leads === false ? ["shared", ...rungs] : [];
   }
 
   /**
@@ -159,7 +181,7 @@ export class Poller {
   halt(why, on) {
     if (on === this.#holds.has(why)) return;
     this.#holds[on ? "add" : "delete"](why);
-    if (why === "closed" || why === "hidden" || why === "offline") this.#cut();
+    if (LINELESS.slice(0, CUT).includes(why)) this.#cut();
     if (why === "paused") this.#cutHeld();
     if (why === "background") {
       this.#env.clearTimeout(this.#awayTimer);
@@ -194,8 +216,8 @@ export class Poller {
     if (this.#kind === "long-poll") this.#cut();
   }
 
-  /** @param {boolean} isPollDue */
-  #changed(isPollDue) {
+  /** @param {boolean} isPollDue the line is another, or none */
+  changed(isPollDue) {
     // At most one reader delivers: the line has taken over. Joins go on, they bring what no line does.
     if (this.#climber.ladder.line && !this.#isJoining) this.#cut();
     if (isPollDue) this.#hurry();
@@ -222,12 +244,12 @@ export class Poller {
     this.#isJoining = isJoin;
     if (!isJoin) this.#kind = transport;
     this.#showStatus();
-    this.#trace("ask", { transport, request });
+    this.trace("ask", { transport, request });
     const reply = await get(this.#env, address, timeoutMs + holdMs, asking);
     if (this.#asking !== asking) return;
-    const answer = readAnswer(reply, query.cursor, request);
+    const answer = readAnswer(reply, request);
     const ms = Math.round(performance.now() - startedAt);
-    this.#trace("answer", { transport, status: reply.status, ...describe(answer), ms });
+    this.trace("answer", { transport, status: reply.status, response: answer, ms });
     if (answer instanceof LandlineError) this.#failed(pace, answer, retryAfter(reply), transport);
     else this.#answered(pace, query, answer, transport, ms);
     // Who was told may have closed the line.
@@ -252,6 +274,16 @@ export class Poller {
     // "Ask again at once" by an answer that brought nothing would make a loop: wrong advice, or a cache in between.
     const isMoved = cursor !== query.cursor;
     const more = advice.interval === 0 && isMoved;
+    // Handlers that poll make one too.
+    if (isMoved || answer.data?.length || now - this.#vainSince >= LOOP_MS) {
+      this.#vainSince = now;
+      this.#vain = 0;
+    }
+    if (++this.#vain >= LOOP_POLLS) {
+      this.#notBefore = now + LOOP_PAUSE_MS;
+      const message = `${LOOP_POLLS} polls at once brought nothing. Does a handler call poll()? Pausing.`;
+      this.#tell("error", new LandlineError(message, { code: "loop" }));
+    }
     if (pace === this.#main) {
       // Nothing got through, so nothing was learned of the lines.
       if (pace.failures) ladder.forget();
@@ -265,7 +297,7 @@ export class Poller {
     pace.answered(more || query.isJoin, now, random);
     // A probe was opened where offsets may have meant something else.
     if (answer.reset) this.#climber.restart();
-    this.#take(query, answer, transport);
+    this.take(query, answer, transport);
   }
 
   /**
@@ -273,35 +305,30 @@ export class Poller {
    * @param {Pushed} answer
    * @param {Transport} transport
    */
-  #pushed(query, answer, transport) {
-    if (answer.data?.length || answer.reset) {
-      this.#step++;
-      this.#trace("answer", { transport, status: 200, ...describe(answer), ms: 0 });
-    }
-    this.#take(query, answer, transport);
-  }
-
-  /**
-   * @param {Query} query
-   * @param {Pushed} answer
-   * @param {Transport} transport
-   */
-  #take(query, answer, transport) {
+  take(query, answer, transport) {
     const { reset, advice, data } = answer;
-    const isPush = transport === "websocket" || transport === "sse";
+    const isPush = transport === this.#climber.ladder.line;
+    // What was pushed is a step, unless it is only a sign of life.
+    const isStep = !isPush || data?.length || reset;
+    if (isPush && isStep) {
+      this.#step++;
+      this.trace("answer", { transport, status: 200, response: answer, ms: 0 });
+    }
     const events = this.#feed.take(query, answer);
+    this.#share.pass(events, reset);
     const { interval, hold, transports } = advice ?? {};
     if (interval && interval > 0) this.#adviceMs = interval * 1000;
     if (hold >= 0) this.#holdMs = hold * 1000;
     this.#showStatus();
     if (reset) this.#tell("reset", reset);
     events.forEach(this.#deliver);
-    const isStep = !isPush || data?.length || reset;
-    if (isStep) this.#trace("act", { transport, action: reset ? "reset" : events[0] ? "updated" : "no change" });
-    if (Array.isArray(transports) && `${transports}` !== `${this.#offered}`) {
+    if (isStep) this.trace("act", { transport, action: reset ? "reset" : events[0] ? "updated" : "no change" });
+    const isOther = Array.isArray(transports) && `${transports}` !== `${this.#offered}`;
+    if (isOther) {
       this.#offered = transports;
-      this.offer();
-    } else if (isPush && isStep) this.plan();
+      this.#cutHeld();
+    }
+    if (isOther || (isPush && isStep)) this.plan();
   }
 
   /**
@@ -322,17 +349,19 @@ export class Poller {
     if (isHeld) pace.hurry();
     this.#showStatus();
     if (isNew) this.#tell("error", error);
-    this.#trace("act", { transport, action: "failed" });
-    if (isHeld) this.#trace("fall", { transport, why: error.code });
+    this.trace("act", { transport, action: "failed" });
+    if (isHeld) this.trace("fall", { transport, why: error.code });
   }
 
   #showStatus() {
     const isOffline = this.#main.failures || this.#holds.has("offline");
-    const status = this.#climber.ladder.line ? "live" : isOffline ? "offline" : "polling";
     const { transport } = this;
+    const own = this.#climber.ladder.line ? "live" : isOffline ? "offline" : "polling";
+    const status = transport === "shared" ? this.#share.status : own;
     if (`${status} ${transport}` === this.#shown) return;
     this.#shown = `${status} ${transport}`;
     this.status = status;
+    this.#share.pass([]);
     this.#tell("status", { status, transport });
   }
 
@@ -341,7 +370,7 @@ export class Poller {
    * @param {Phase} phase
    * @param {Omit<Extract<TraceDetail, {phase: Phase}>, "step" | "phase">} detail
    */
-  #trace(phase, detail) {
+  trace(phase, detail) {
     this.#tell("trace", { step: this.#step, phase, ...detail });
   }
 }

@@ -16,34 +16,34 @@ const ends = (why, how) => ({ type: "end", rung: ws, why, ...how });
 
 /** @type {[string, any[], string[], number | undefined][]} steps at their times, what the last one does, and when something is due */
 const table = [
-  ["the best rung is opened first", up.slice(0, 2), ["open websocket", "climb websocket opened"], 3000],
+  ["the best rung is opened first", up.slice(0, 2), ["open websocket opened"], 3000],
   ["nothing is opened that is not offered", [[0, { type: "offer", rungs: ["poll"] }], [0, timer]], [], Infinity],
   ["nothing is opened while the page may not", [up[0], [0, { type: "timer", mayOpen: false }]], [], undefined],
-  ["a hello proves a probe", up, ["climb websocket proved"], 30010],
+  ["a hello proves a probe", up, ["prove websocket proved"], 30010],
   ["a hello of another rung proves nothing", [...up.slice(0, 2), [10, { type: "hello", rung: "sse" }]], [], 3000],
   ["no hello in time: the rung falls, and the next is opened", [...up.slice(0, 2), [3000, timer]],
-    ["close websocket", "fall websocket no hello", "open sse", "climb sse opened"], 6000],
+    ["close websocket no hello", "open sse opened"], 6000],
   ["an error before the hello: it falls", [...up.slice(0, 2), [5, ends("closed: 1006")]],
-    ["close websocket", "fall websocket closed: 1006"], -Infinity],
+    ["close websocket closed: 1006"], -Infinity],
   ["an established line that ends: poll, and the same again after a pause", [...up, [500, ends("closed: 1006")]],
-    ["close websocket", "fall websocket closed: 1006", "poll"], 1000],
+    ["close websocket closed: 1006"], 1000],
   ["and nothing below is tried before", [...up, [500, ends("closed: 1006")], [999, timer]], [], 1000],
   ["1013: the next rung at once", [...up, [500, ends("closed: 1013", { busy: true })], [500, timer]],
-    ["open sse", "climb sse opened"], 3500],
+    ["open sse opened"], 3500],
   ["a goodbye's pause is kept", [...up, [500, ends("goodbye", { calm: true, pauseMs: 4000 })]],
-    ["close websocket", "fall websocket goodbye", "poll"], 5000],
+    ["close websocket goodbye"], 5000],
   ["silence for two keepalives: poll", [...up, [30010, { type: "timer", mayOpen: false }]],
-    ["close websocket", "fall websocket silence", "poll"], undefined],
+    ["close websocket silence"], undefined],
   ["a sign of life puts the silence off", [...up, [20000, { type: "sign", rung: ws }], [30010, timer]], [], 50000],
   ["a rung withdrawn is left", [...up, [20, { type: "offer", rungs: ["sse", "poll"] }]],
-    ["close websocket", "fall websocket withdrawn", "poll"], -Infinity],
+    ["close websocket withdrawn"], -Infinity],
   ["three short lives: demoted", [...up, ...[1, 2, 3].flatMap((life) => [[life * 2000, ends("x")], [life * 2000 + 500, timer], [life * 2000 + 510, { type: "hello", rung: ws }]]).slice(0, 7), [6000, timer]],
-    ["open sse", "climb sse opened"], 9000],
+    ["open sse opened"], 9000],
   ["a long life between: not", [...up, [2000, ends("x")], [2500, timer], [2510, { type: "hello", rung: ws }], [13000, { type: "sign", rung: ws }], [13001, ends("x")], [13600, timer],
       [13610, { type: "hello", rung: ws }], [14000, ends("x")], [14000, timer]], [], 14500],
   ["a better rung is tried beside a line that is not the best, and takes over", [...up.slice(0, 2), [3000, timer], [3010, { type: "hello", rung: "sse" }], [3500, timer], [3510, { type: "hello", rung: ws }]],
-    ["close sse", "climb websocket proved"], 33510],
-  ["all that is open is dropped", [...up, [20, { type: "drop" }]], ["close websocket", "fall websocket dropped"], -Infinity],
+    ["close sse", "prove websocket proved"], 33510],
+  ["all that is open is dropped", [...up, [20, { type: "drop" }]], ["close websocket dropped"], -Infinity],
 ];
 for (const [name, steps, expected, dueAt] of table) {
   test(name, () => {
@@ -132,7 +132,7 @@ test("what is pushed is delivered once, and traced as a step without a question"
   assert.deepEqual(fake.got, [["orders", 1], ["orders", 2]]);
   assert.equal(fake.line.cursor, "e-2");
   assert.deepEqual(fake.trace, [
-    { step: 2, phase: "answer", transport: "websocket", status: 200, found: "2 new events", response: frame, ms: 0 },
+    { step: 2, phase: "answer", transport: "websocket", status: 200, response: frame, ms: 0 },
     { step: 2, phase: "act", transport: "websocket", action: "updated" },
     { step: 2, phase: "wait", transport: "websocket", waitMs: null, why: "live" },
   ]);
@@ -168,11 +168,13 @@ test("a stream's blocks make the same events: offset from the id, snapshots anno
   assert.equal(fake.browser.lines.length, 2);
 });
 
-test("an error of a stream ends it; a channel named error does not", async () => {
-  const fake = await start({ transports: ["sse", "poll"], channels: ["error"] });
+test("an error of a stream ends it; a channel named error or open does not, nor its opening", async () => {
+  const fake = await start({ transports: ["sse", "poll"], channels: ["error", "open"] });
   const stream = fake.browser.line("sse");
+  stream.fire("open", {});
   stream.hello();
   stream.block("error", "data", "e-1");
+  stream.block("open", "data", "e-2");
   assert.ok(!stream.closed);
   stream.fire("error", {});
   assert.ok(stream.closed);
@@ -245,7 +247,7 @@ test("silence: poll at once with the same cursor", async () => {
 
 test("with lines refused, polls are held; a held one that fails is no failure of the page", async () => {
   const fake = await start({ transports: ["long-poll", "poll"] });
-  await fake.browser.advance(100);
+  await fake.browser.advance(125);
   assert.equal(fake.browser.last.query, "channel=orders&cursor=e-0&wait=20");
   assert.equal(fake.line.transport, "long-poll");
   fake.browser.luck = 0.9;
@@ -347,7 +349,7 @@ test("after a sleep the line is not trusted: poll at once", async () => {
   socket(fake).hello();
   await fake.browser.sleep(3600000);
   assert.equal(fake.browser.asked.length, 2);
-  assert.deepEqual(fake.trace.filter(({ phase }) => phase === "fall").map((detail) => /** @type {any} */ (detail).why), ["asleep"]);
+  assert.deepEqual(fake.trace.filter(({ phase }) => phase === "fall").map((detail) => /** @type {any} */ (detail).why), ["silence"]);
 });
 
 test("a better rung that may be tried from now on does not end the line", async () => {

@@ -10,7 +10,7 @@ const intervals = [
   ["a slower wish wins", 2, 3000, [0, 3000, 6000]],
   ["a faster wish does not", 2, 500, [0, 2000, 4000]],
   ["a wish does not hold up what is waiting", 0, 3000, [0, 0, 0]],
-  ["advice is never taken for less than 100 ms", 0.001, 0, [0, 100, 200]],
+  ["advice is never taken for less than 125 ms", 0.001, 0, [0, 125, 250]],
 ];
 for (const [name, interval, intervalMs, expected] of intervals) {
   test(name, async () => {
@@ -140,7 +140,7 @@ for (const [name, reply, code, status] of failures) {
     assert.deepEqual(others, []);
     assert.ok(error instanceof LandlineError);
     assert.deepEqual([error.code, error.status], [code, status]);
-    assert.match(error.message, /^GET \/landline\/poll\?channel=orders: .*Trying again\.$/);
+    assert.match(error.message, /^GET http:\/\/app\.test\/landline\/poll\?channel=orders: .*Trying again\.$/);
     await browser.advance(2100 + 500);
     assert.deepEqual(times(browser).slice(-2), [9600, 10100], "the pauses begin anew");
     assert.equal(tells("error").length, 2, "and a new failure is told anew");
@@ -298,11 +298,26 @@ test("'ask at once' is believed only of an answer that moved the cursor", async 
   assert.deepEqual(times(browser), [0, 0, 2000, 4000, 6000]);
 });
 
-test("a 304 never means to ask at once", async () => {
-  const { browser } = await start();
-  browser.quiet = { status: 304, headers: { "Landline-Interval": "0" } };
-  await browser.advance(6000);
-  assert.deepEqual(times(browser), [0, 2000, 4000, 6000]);
+test("a page that asks again and again for nothing is stopped, and told", async () => {
+  const { browser, line, tells } = await start({ cursor: "c1" });
+  browser.quiet = answer(null, "c1");
+  line.addEventListener("trace", ({ detail }) => {
+    if (detail.phase === "act") line.poll();
+  });
+  await browser.advance(11000);
+  assert.deepEqual(times(browser), [0, 2000, 2000, 2000, 2000, 2000]);
+  assert.deepEqual(tells("error").map(({ code }) => code), ["loop"]);
+  // Not for ever: it asks again, and so does the page.
+  await browser.advance(1000);
+  assert.equal(times(browser)[6], 12000);
+});
+
+test("pages may ask as fast as the server allows", async () => {
+  const { browser, tells } = await start({ cursor: "c1" });
+  browser.quiet = answer(null, "c1", { interval: 0.001 });
+  await browser.advance(5000);
+  assert.ok(browser.asked.length > 20, `${browser.asked.length} polls`);
+  assert.deepEqual(tells("error"), []);
 });
 
 test("a cursor that moves is no loop, with events or without", async () => {
@@ -321,14 +336,13 @@ test("a cursor that moves is no loop, with events or without", async () => {
 
 /** @type {[string, any, any, any][]} a reply, and the phases answer and act */
 const steps = [
-  ["two events", answer([event("orders", 1), event("orders", 2)], "c2"), { found: "2 new events" }, { action: "updated" }],
-  ["one event", answer([event("orders", 1)], "c1"), { found: "1 new event" }, { action: "updated" }],
-  ["nothing new", answer(null, "c0"), { found: "nothing new" }, { action: "no change" }],
-  ["an empty list", answer([], "c0"), { found: "nothing new" }, { action: "no change" }],
-  ["a reset", answer(null, "c1", { reset: { channels: ["orders"], reason: "trimmed" } }), { found: "reset: trimmed, nothing new" }, { action: "reset" }],
-  ["a 304", { status: 304, text: "" }, { status: 304, found: "nothing new", response: { cursor: "c0", advice: { interval: 0 } } }, { action: "no change" }],
-  ["a refusal", problem(403, "not-allowed"), { status: 403, found: "failed: not-allowed", response: /not-allowed, do something/ }, { action: "failed" }],
-  ["no answer", { error: new TypeError("gone") }, { status: 0, found: "failed: network", response: /gone/ }, { action: "failed" }],
+  ["two events", answer([event("orders", 1), event("orders", 2)], "c2"), {}, { action: "updated" }],
+  ["one event", answer([event("orders", 1)], "c1"), {}, { action: "updated" }],
+  ["nothing new", answer(null, "c0"), {}, { action: "no change" }],
+  ["an empty list", answer([], "c0"), {}, { action: "no change" }],
+  ["a reset", answer(null, "c1", { reset: { channels: ["orders"], reason: "trimmed" } }), {}, { action: "reset" }],
+  ["a refusal", problem(403, "not-allowed"), { status: 403, response: /not-allowed, do something/ }, { action: "failed" }],
+  ["no answer", { error: new TypeError("gone") }, { status: 0, response: /gone/ }, { action: "failed" }],
 ];
 for (const [name, reply, found, act] of steps) {
   test(`${name} is traced: ask, answer, act, wait`, async () => {
@@ -339,9 +353,9 @@ for (const [name, reply, found, act] of steps) {
     line.close();
     const transport = "poll";
     const [asked, answered, acted, waited] = /** @type {any[]} */ (trace);
-    assert.deepEqual(asked, { step: 1, phase: "ask", transport, request: "GET /landline/poll?channel=orders&cursor=c0" });
+    assert.deepEqual(asked, { step: 1, phase: "ask", transport, request: "GET http://app.test/landline/poll?channel=orders&cursor=c0" });
     const { response = reply.body, ...others } = found;
-    if (response instanceof RegExp) assert.match(answered.response, response);
+    if (response instanceof RegExp) assert.match(answered.response.message, response);
     else assert.deepEqual(answered.response, response);
     assert.deepEqual({ ...answered, response: 0 }, { step: 1, phase: "answer", transport, status: 200, ms: 12, response: 0, ...others });
     assert.deepEqual(acted, { step: 1, phase: "act", transport, ...act });
@@ -362,7 +376,7 @@ test("a wait is traced again when it changes", async () => {
   assert.deepEqual(trace.map((detail) => [detail.step, /** @type {any} */ (detail).why, /** @type {any} */ (detail).waitMs]), [
     [1, "interval", 59500],
     [1, "paused", null],
-    [1, "paused", null],
+    [1, "offline", null],
     [1, "hidden", null],
     [1, "closed", null],
   ]);

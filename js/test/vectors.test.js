@@ -5,9 +5,12 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { makeLine } from "./fake.js";
 
+/** @type {{cases: any[]}} */
 const { cases } = JSON.parse(await readFile(new URL("../../tests/vectors/answers.json", import.meta.url), "utf8"));
 
-for (const { name, channels, cursor, polls } of cases) {
+// This client asks for no 304: it has no use for one, and a browser's cache has no part in its polls.
+const ours = cases.filter(({ polls }) => polls.every((/** @type {any} */ { status }) => status !== 304));
+for (const { name, channels, cursor, polls } of ours) {
   for (const luck of [0, 0.999]) {
     test(`${name} (luck ${luck})`, async () => {
       const steps = await play(channels, cursor, polls, luck);

@@ -23,8 +23,11 @@ export interface LandlineEvent<Data = unknown> {
 /** `"live"`: pushed. `"polling"`: asked for. `"offline"`: nothing gets through at the moment. */
 export type Status = "live" | "polling" | "offline";
 
-/** A rung of the ladder, best first: the first two push, the third is a poll that the server holds. */
-export type Transport = "websocket" | "sse" | "long-poll" | "poll";
+/**
+ * A rung of the ladder, best first: another tab's line, two that push, a poll that the server holds, and polls that
+ * it does not hold. A server offers all but the first.
+ */
+export type Transport = "shared" | "websocket" | "sse" | "long-poll" | "poll";
 
 export interface LandlineOptions {
   /** The prefix Landline is served under. Default: the folder this file was loaded from. */
@@ -46,8 +49,21 @@ export interface LandlineOptions {
   timeoutMs?: number;
   /** How long a new line has to prove itself, while polling goes on. Default: 3000. */
   proveMs?: number;
-  /** What the page is willing to use, of what the server offers: `["poll"]` keeps to short polls. Default: all. */
+  /**
+   * What the page is willing to use, of what the server offers: `["poll"]` keeps to short polls. Default: all.
+   * A page that leaves any out has a line of its own: other tabs shall not get what it has chosen.
+   */
   transports?: readonly Transport[];
+  /**
+   * Whether tabs of one origin and `url` share one line: one of them has it, the others get from it what they read.
+   * Needs the browser's Web Locks and `BroadcastChannel`, so a secure page; elsewhere each tab has its own. Default: true.
+   */
+  share?: boolean;
+  /**
+   * Whether a reload or the next page of the same tab goes on from this one's position, kept in `sessionStorage`. It
+   * then gets the events in between, and no snapshot. `cursor` wins over it. Default: false.
+   */
+  remember?: boolean;
   /** Stands in for the browser, for tests and for places that are none. Default: `globalThis`. */
   env?: Env;
 }
@@ -69,15 +85,32 @@ export interface Env {
     close(): void;
   };
   EventSource?: new (url: string) => { addEventListener(type: string, listener: (block: any) => void): void; close(): void };
+  /** Where it or `navigator.locks` is absent, nothing is shared between tabs. */
+  BroadcastChannel?: new (name: string) => {
+    onmessage: ((message: any) => void) | null;
+    postMessage(message: unknown): void;
+    close(): void;
+  };
+  sessionStorage?: Pick<Storage, "getItem" | "setItem">;
   window?: EventTarget;
-  navigator?: { readonly onLine: boolean };
+  navigator?: {
+    readonly onLine: boolean;
+    readonly locks?: {
+      request(
+        name: string,
+        options: { ifAvailable?: boolean; signal?: AbortSignal },
+        callback: (lock: unknown) => unknown,
+      ): Promise<unknown>;
+    };
+  };
 }
 
 /** What went wrong, why, and what comes next is in `message`. */
 export class LandlineError extends Error {
   /**
    * A refusal's code (`"not-allowed"`, `"bad-cursor"`, …), or one of the client's own: `"network"` (no answer),
-   * `"http-<status>"` (an answer that is not Landline's; also with 200), `"handler"`.
+   * `"http-<status>"` (an answer that is not Landline's; also with 200), `"handler"`, `"loop"` (five polls within half
+   * a second at one cursor, for nothing; the client pauses for ten seconds).
    */
   readonly code: string;
   /** The HTTP status; 0 if there was no answer. */
@@ -111,10 +144,8 @@ export type TraceDetail =
       transport: Transport;
       /** The HTTP status; 0 if there was no answer. */
       status: number;
-      /** What the server found, in plain words: `"2 new events"`, `"nothing new"`, `"reset: trimmed, 1 new event"`, `"failed: busy"`. */
-      found: string;
-      /** The body of the answer, or the error's message. */
-      response: unknown;
+      /** The body of the answer; a `LandlineError` if it failed. */
+      response: any;
       /** How long the poll took. */
       ms: number;
     }
@@ -174,10 +205,10 @@ export class Landline<Channels extends object = {}> extends EventTarget {
   on<Name extends keyof Channels & string>(channel: Name, handler: Handler<Channels[Name]>): () => void;
   on<Data = any>(channel: [keyof Channels] extends [never] ? string : never, handler: Handler<Data>): () => void;
 
-  /** `"polling"` until shown otherwise; `"live"` while a line is up; `"offline"` when the last poll failed or the browser has no network. */
+  /** `"polling"` until shown otherwise; `"live"` while a line is up, this tab's or the one it shares; `"offline"` when the last poll failed or the browser has no network. */
   readonly status: Status;
 
-  /** What brings the events now. */
+  /** What brings the events now; `"shared"` if it is another tab's line, whatever that one has. */
   readonly transport: Transport;
 
   /** What the page is willing to use; may be changed at any time, by setting another list. */

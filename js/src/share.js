@@ -1,0 +1,203 @@
+// One line for all tabs of one origin and prefix. The tab that holds a lock of the browser's leads: it polls and climbs,
+// and tells the others what comes. For those its word is one more rung, the best one: opened at their own cursor,
+// proved by a hello with their nonce, fallen from when it ends or falls silent. So nothing hangs on a tab that closes,
+// freezes or crashes: the others go on from where they are, and the browser gives the lock to one of them.
+//
+// A leader takes a follower on only if it has all that came after the follower's cursor. So each tab keeps the newest
+// events it was told, and for each channel a floor: the offset after which it has them all.
+
+import { isBefore, parts } from "./feed.js";
+
+/** @import {Env, LandlineEvent, Status} from "../../src/flask_landline/static/landline.js" */
+/** @import {Feed, Query} from "./feed.js" */
+/** @import {Listener, Pushed} from "./lines.js" */
+
+/**
+ * @typedef {object} Host
+ * @property {Status} status
+ * @property {(channel: string) => void} read one more, for another tab
+ * @property {() => void} plan anew: another one leads, or other channels are to be read
+ */
+
+/**
+ * What tabs tell each other. A follower: its `id` with `channels`, `cursor` and `nonce`, or alone when it goes.
+ * The leader: answers and ends, to all, or `to` a nonce.
+ *
+ * @typedef {Pushed & {id?: string, channels?: string[], to?: string, end?: string, status?: Status}} Message
+ */
+
+// Events kept for tabs that come back after a poll of their own, or under a new leader.
+const KEPT = 100;
+// Channels read for all tabs together: as many as one request may ask for (WIRE §4).
+const MOST = 100;
+
+export class Share {
+  /** Whether this tab has lines of its own; undefined until the browser has said so. @type {boolean | undefined} */
+  leads = true;
+  /** The leader's. @type {Status} */
+  status = "polling";
+  /** The channels this tab itself wants. @type {Set<string>} */
+  own = new Set();
+  /** Those the followers want, by their ids. @type {Map<string, string[]>} */
+  #theirs = new Map();
+  #env;
+  #feed;
+  #host;
+  #name;
+  #id;
+  /** While this tab takes part. @type {InstanceType<NonNullable<Env["BroadcastChannel"]>> | undefined} */
+  #bus;
+  #quit = new AbortController();
+  /** @type {LandlineEvent[]} */
+  #recent = [];
+  /** @type {Map<string, number>} */
+  #floors = new Map();
+  /** What follows the leader, and from where. @type {{nonce: string, listener: Listener, from: number, isProved?: boolean} | undefined} */
+  #line;
+
+  /**
+   * @param {Env} env
+   * @param {string} url the prefix, absolute
+   * @param {Feed} feed
+   * @param {Host} host
+   */
+  constructor(env, url, feed, host) {
+    this.#env = env;
+    this.#feed = feed;
+    this.#host = host;
+    this.#name = `landline ${url}`;
+    this.#id = `${env.Math.random()}`;
+  }
+
+  /**
+   * Take part, or not. Where the browser has no locks, or the page is not a secure one, each tab leads.
+   *
+   * @param {boolean} isWanted
+   */
+  watch(isWanted) {
+    // What has the locks has the channel too.
+    const { BroadcastChannel, navigator } = /** @type {Required<Env>} */ (this.#env);
+    const locks = navigator?.locks;
+    if (!locks || isWanted === !!this.#bus) return;
+    this.#quit.abort();
+    if (!isWanted) {
+      // A leader need not say that it goes: who gets the lock does.
+      this.#tell({ id: this.#id });
+      this.#bus?.close();
+      this.#bus = undefined;
+      this.leads = true;
+      this.#theirs.clear();
+      return this.prune();
+    }
+    const { signal } = (this.#quit = new AbortController());
+    this.#bus = new BroadcastChannel(this.#name);
+    this.#bus.onmessage = ({ data }) => this.#hear(data);
+    /** @param {boolean} [leads] */
+    const become = (leads) => {
+      if (signal.aborted) return;
+      this.leads = leads;
+      this.#host.plan();
+    };
+    this.leads = undefined;
+    /** @param {{ifAvailable: true} | {signal: AbortSignal}} how */
+    const request = (how) =>
+      locks
+        .request(this.#name, how, (lock) => {
+          become(!!lock);
+          if (!lock) request({ signal });
+          if (!lock || signal.aborted) return;
+          // Those who followed another poll now, and come back.
+          this.#tell({ end: "new leader" });
+          return new Promise((release) => signal.addEventListener("abort", release));
+        })
+        .catch(() => become(true));
+    request({ ifAvailable: true });
+  }
+
+  /**
+   * Follow the leader: a line like any other, but with nothing to close. The leader goes on speaking to all.
+   *
+   * @param {Query} query
+   * @param {string} nonce
+   * @param {Listener} listener
+   */
+  open({ channels, cursor }, nonce, listener) {
+    this.#line = { nonce, listener, from: parts(cursor)[1] };
+    this.#tell({ id: this.#id, channels, cursor: `${cursor}`, nonce });
+  }
+
+  /** Read no more what no tab wants. */
+  prune() {
+    const wanted = new Set([...this.own, ...[...this.#theirs.values()].flat()]);
+    for (const channel of [...this.#feed.reading, ...this.#feed.joining]) {
+      if (wanted.has(channel)) continue;
+      this.#feed.leave(channel);
+      this.#floors.delete(channel);
+    }
+    return wanted;
+  }
+
+  /**
+   * Keep what this tab was told, and tell it the others if it leads.
+   *
+   * @param {LandlineEvent[]} events new ones
+   * @param {unknown} [reset]
+   */
+  pass(events, reset) {
+    const { reading, cursor } = this.#feed;
+    const floors = this.#floors;
+    if (reset) {
+      this.#recent = [];
+      floors.clear();
+    }
+    for (const channel of reading) if (!floors.has(channel)) floors.set(channel, parts(cursor)[1]);
+    /** @param {LandlineEvent} event */
+    const raise = ({ channel, offset }) => {
+      const floor = floors.get(channel) ?? Infinity;
+      if (floor < offset) floors.set(channel, offset);
+    };
+    // A snapshot is for who asked, and stands for all that came before it.
+    const data = events.filter((event) => !event.snapshot || raise(event));
+    this.#recent.push(...data);
+    this.#recent.splice(0, this.#recent.length - KEPT).forEach(raise);
+    if (this.leads) this.#tell(reset ? { end: "reset" } : { data, cursor: `${cursor}` });
+  }
+
+  /** @param {Message} message */
+  #tell(message) {
+    this.#bus?.postMessage({ status: this.#host.status, ...message });
+  }
+
+  /** @param {Message} message */
+  #hear({ id, channels = [], to, end, status, data, cursor = "", nonce }) {
+    // Other followers are the leader's business.
+    if (id) return this.leads && this.#serve(id, channels, cursor, nonce);
+    const line = this.#line;
+    if (!line || (to ? to !== line.nonce : !line.isProved && !end)) return;
+    this.status = status ?? "polling";
+    if (end) return line.listener.end(end, { calm: !to });
+    line.isProved = true;
+    // A leader that is catching up may be behind where this tab began.
+    const isOld = isBefore(cursor, this.#feed.cursor);
+    line.listener.take({ data: data?.filter(({ offset }) => offset > line.from), cursor: isOld ? undefined : cursor, nonce: to });
+  }
+
+  /**
+   * @param {string} id
+   * @param {string[]} channels none: the follower is gone
+   * @param {string} cursor
+   * @param {string} [nonce]
+   */
+  #serve(id, channels, cursor, nonce) {
+    this.#theirs.set(id, channels);
+    const isTooMuch = this.prune().size > MOST;
+    if (isTooMuch) this.#theirs.delete(id);
+    const [epoch, from] = parts(cursor);
+    const here = `${this.#feed.cursor}`;
+    const isBehind = epoch !== parts(here)[0] || channels.some((channel) => from < (this.#floors.get(channel) ?? Infinity));
+    const data = this.#recent.filter(({ channel, offset }) => offset > from && channels.includes(channel));
+    this.#tell({ to: nonce, data, cursor: here, end: isBehind ? "behind" : "" });
+    if (isBehind && !isTooMuch) channels.forEach((channel) => this.#host.read(channel));
+    this.#host.plan();
+  }
+}

@@ -1,0 +1,243 @@
+// One line for all tabs. First what happens when; then all of it at random, and the one rule that must always hold:
+// every tab gets every event of its channels once and in order.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Origin } from "./tabs.js";
+
+/** @import {Tab} from "./tabs.js" */
+
+/** @param {Origin} origin */
+function checkAll({ tabs, log }) {
+  for (const [index, { got, from, isGone }] of tabs.entries()) {
+    if (isGone) continue;
+    for (const [channel, offsets] of got) {
+      const due = log.flatMap((name, at) => (name === channel && at >= (from.get(channel) ?? 0) ? [at + 1] : []));
+      assert.deepEqual(offsets, due, `tab ${index} on ${channel}`);
+    }
+  }
+}
+
+/** @param {number} count @param {string[]} [channels] */
+async function openTabs(count, channels) {
+  const origin = new Origin();
+  const tabs = Array.from({ length: count }, () => origin.open({}, channels));
+  await origin.advance(2500);
+  return { origin, tabs };
+}
+
+test("twelve tabs have one line, and each gets all", async () => {
+  const { origin, tabs } = await openTabs(12);
+  assert.equal(origin.lines.length, 1);
+  assert.deepEqual(tabs.map(({ line }) => line.transport), ["websocket", ...Array(11).fill("shared")]);
+  assert.deepEqual([...new Set(tabs.map(({ line }) => line.status))], ["live"]);
+  const asked = tabs.map(({ browser }) => browser.asked.length);
+  for (let count = 0; count < 20; count++) {
+    origin.publish("orders");
+    await origin.advance(1000);
+  }
+  checkAll(origin);
+  assert.deepEqual(tabs.map(({ browser }) => browser.asked.length), asked);
+});
+
+for (const how of /** @type {("crash" | "leave")[]} */ (["crash", "leave"])) {
+  test(`the leader's end (${how}): another one takes the lock, all poll once at the change and share again`, async () => {
+    const { origin, tabs } = await openTabs(12);
+    for (let count = 0; count < 10; count++) {
+      const leader = tabs.find((tab) => tab.leads && !tab.isGone);
+      origin.publish("orders");
+      const asked = tabs.map(({ browser }) => browser.asked.length);
+      await leader?.[how]();
+      origin.publish("orders");
+      await origin.calm();
+      const polls = tabs.map(({ browser, isGone }, index) => (isGone ? 1 : browser.asked.length - (asked[index] ?? 0)));
+      assert.deepEqual([...new Set(polls)], [1]);
+      checkAll(origin);
+      await origin.advance(3000);
+      assert.equal(origin.lines.length, 1);
+    }
+    checkAll(origin);
+  });
+}
+
+test("a tab with another channel: the leader reads it too", async () => {
+  const { origin, tabs } = await openTabs(2);
+  const other = origin.open({}, ["room"]);
+  await origin.advance(40000);
+  assert.equal(other.line.transport, "shared");
+  assert.equal(origin.lines.length, 1);
+  assert.deepEqual(origin.lines[0]?.query.getAll("channel"), ["orders", "room"]);
+  for (const channel of ["room", "orders", "room"]) origin.publish(channel);
+  await origin.calm();
+  checkAll(origin);
+  assert.deepEqual(tabs[0]?.line.cursor, other.line.cursor);
+  await other.leave();
+  await origin.advance(3000);
+  assert.deepEqual(origin.lines[0]?.query.getAll("channel"), ["orders"]);
+});
+
+test("a hidden leader gives the lead to a tab that is seen; hidden ones poll slowly", async () => {
+  const { origin, tabs } = await openTabs(3);
+  const [first, second] = /** @type {Tab[]} */ (tabs);
+  await first?.browser.show("hidden");
+  await origin.advance(35000);
+  assert.ok(second?.leads);
+  assert.equal(first?.line.transport, "poll");
+  assert.equal(tabs[2]?.line.transport, "shared");
+  origin.publish("orders");
+  await first?.browser.show("visible");
+  await origin.advance(3000);
+  assert.equal(first?.line.transport, "shared");
+  checkAll(origin);
+});
+
+test("a frozen leader gives up the lead; one that froze without a word is missed", async () => {
+  const { origin, tabs } = await openTabs(2);
+  await tabs[0]?.browser.fire("freeze");
+  await origin.advance(2000);
+  assert.ok(tabs[1]?.leads);
+  await tabs[0]?.browser.fire("resume");
+  await origin.advance(3000);
+  assert.equal(tabs[0]?.line.transport, "shared");
+});
+
+test("a leader that says nothing any more: its followers have lines of their own until it does", async () => {
+  const { origin, tabs } = await openTabs(2);
+  const [leader, follower] = /** @type {[Tab, Tab]} */ (tabs);
+  leader.isGone = true; // it keeps the lock
+  await origin.advance(40000);
+  assert.equal(follower.line.transport, "websocket");
+  origin.publish("orders");
+  await origin.calm();
+  assert.deepEqual(follower.got.get("orders"), [1]);
+});
+
+test("a follower that is behind what the leader keeps polls on until it is not", async () => {
+  const { origin } = await openTabs(1);
+  const late = origin.open({ cursor: "e-0" });
+  late.from.set("orders", 0);
+  for (let count = 0; count < 150; count++) origin.publish("orders");
+  await origin.advance(10000);
+  assert.equal(late.line.transport, "shared");
+  checkAll(origin);
+});
+
+test("a reset is each tab's own: all ask for themselves", async () => {
+  const { origin, tabs } = await openTabs(3);
+  origin.publish("orders");
+  await origin.calm();
+  /** @type {any[]} */
+  const resets = [];
+  for (const { line } of tabs) line.addEventListener("reset", (event) => resets.push(/** @type {CustomEvent} */ (event).detail.reason));
+  origin.epoch = "f";
+  for (const { line } of tabs) line.poll();
+  await origin.advance(5000);
+  assert.deepEqual(resets, ["epoch", "epoch", "epoch"]);
+  assert.equal(origin.lines.length, 1);
+});
+
+test("who chose its transports, or wants no sharing, has a line of its own", async () => {
+  const origin = new Origin();
+  origin.open();
+  const alone = origin.open({ share: false });
+  const choosy = origin.open({ transports: ["poll"] });
+  await origin.advance(3000);
+  assert.equal(alone.line.transport, "websocket");
+  assert.equal(choosy.line.transport, "poll");
+  assert.equal(origin.lines.length, 2);
+  choosy.line.transports = ["websocket", "sse", "long-poll", "poll"];
+  await origin.advance(3000);
+  assert.equal(choosy.line.transport, "shared");
+});
+
+test("pages under other prefixes share nothing", async () => {
+  const origin = new Origin();
+  origin.open();
+  origin.open({ url: "/other/" });
+  await origin.advance(3000);
+  assert.equal(origin.lines.length, 2);
+});
+
+test("where the browser refuses the lock, each tab leads", async () => {
+  const origin = new Origin();
+  origin.request = async () => {
+    throw new DOMException("not in a sandbox", "SecurityError");
+  };
+  origin.open();
+  origin.open();
+  await origin.advance(3000);
+  assert.deepEqual(origin.tabs.map(({ line }) => line.transport), ["websocket", "websocket"]);
+});
+
+test("more channels than one request takes: the one too many has a line of its own", async () => {
+  const { origin, tabs } = await openTabs(1, Array.from({ length: 99 }, (_, index) => `room/${index}`));
+  const other = origin.open({}, ["orders", "news"]);
+  await origin.advance(20000);
+  assert.equal(other.line.transport, "websocket");
+  assert.deepEqual(tabs[0]?.errors, []);
+  origin.publish("news");
+  await origin.calm();
+  checkAll(origin);
+});
+
+// At random
+
+/** @param {number} seed */
+function makeRandom(seed) {
+  // mulberry32
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const CHANNELS = ["orders", "room", "news"];
+const RUNS = Number(process.env.LANDLINE_RUNS ?? 60);
+
+test(`${RUNS} random histories of tabs: all events once and in order`, async () => {
+  for (let seed = 1; seed <= RUNS; seed++) await play(seed).catch((error) => {
+    error.message = `seed ${seed}: ${error.message}`;
+    throw error;
+  });
+});
+
+/** @param {number} seed */
+async function play(seed) {
+  const random = makeRandom(seed);
+  /** @template T @param {T[]} list @returns {T} */
+  const pick = (list) => /** @type {T} */ (list[Math.floor(random() * list.length)]);
+  const origin = new Origin();
+  const open = () => origin.open({}, [...new Set([pick(CHANNELS), pick(CHANNELS)])]);
+  open();
+  for (let step = 0; step < 150; step++) {
+    const there = origin.tabs.filter(({ isGone }) => !isGone);
+    const tab = pick(there);
+    const dice = random();
+    if (dice < 0.3) origin.publish(pick(CHANNELS));
+    else if (dice < 0.7) {
+      // Of each tab, what it is sent arrives in order.
+      const of = pick(origin.underWay)?.tab;
+      await origin.arrive(Math.max(0, origin.underWay.findIndex((item) => item.tab === of)));
+    } else if (dice < 0.9) for (const other of there) await other.browser.advance(pick([0, 100, 1000, 4000]));
+    else if (dice < 0.93 && there.length < 6) open();
+    else if (dice < 0.94 && there.length > 1) tab.crash();
+    else if (dice < 0.95 && there.length > 1) await tab.leave();
+    else if (dice < 0.97) await tab.browser.show(pick(["hidden", "visible"]));
+    else if (dice < 0.98) await tab.browser.fire(pick(["freeze", "resume"]));
+    else if (dice < 0.99) for (const line of tab.browser.open) (line.close(), line.end(1006));
+    else tab.line.poll();
+  }
+  for (const { isGone, browser } of origin.tabs) {
+    if (isGone) continue;
+    await browser.fire("resume");
+    await browser.show("visible");
+  }
+  await origin.advance(5000);
+  checkAll(origin);
+  // Whatever was learned, no pause is longer than a minute.
+  for (let minute = 0; minute < 3 && origin.lines.length !== 1; minute++) await origin.advance(60000);
+  assert.equal(origin.lines.length, 1);
+  checkAll(origin);
+}
