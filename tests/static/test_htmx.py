@@ -39,9 +39,9 @@ class Site:
         page.on("console", lambda words: self.said.append(words.text) if words.type == "error" else None)
         page.set_default_timeout(PATIENCE)
 
-    def open(self, body: str, *channels: str) -> None:
+    def open(self, body: str, *channels: str, **more: str) -> None:
         """Open a page, and wait until these channels are pushed to it."""
-        self.page.goto(f"{self.url}/?{urlencode({'body': body})}")
+        self.page.goto(f"{self.url}/?{urlencode({'body': body, **more})}")
         if channels:
             self.lines.expect_channels(list(channels))
 
@@ -287,6 +287,29 @@ class TestWhatComesLater:
         site.publish("orders", "<li>after</li>")
         expect_items(site.page, "#late li", "after")
         assert polls == []
+
+    def test_boosted_page_and_the_one_restored_behind_it_are_up_to_date(self, site: Site) -> None:
+        """Both bring the cursor they were rendered with: the one from the server, the other from htmx's history."""
+        shown = '<p landline-channel="orders" hx-get="/newest" hx-trigger="landline:orders">{{ newest() }}</p>'
+        address = f"/?body={quote(MAIN.removeprefix(SCRIPTS) % f'<h1>Next</h1>{shown}', safe='')}"
+        site.open(
+            MAIN % f'<a hx-boost="true" href="{{{{ request.args.next }}}}">Next</a>{shown}', "orders", next=address
+        )
+        offsets: list[str] = []
+
+        def answer(route: Route) -> None:
+            rendered = route.fetch()
+            offsets.append(site.publish("orders", None))
+            route.fulfill(response=rendered)
+
+        site.page.route(lambda url: "Next%3C" in url and "next=" not in url, answer)
+        site.page.click("a")
+        expect(site.page.locator("h1")).to_be_attached()
+        expect_items(site.page, "p", offsets[0])
+        site.page.go_back()
+        expect(site.page.locator("a")).to_be_attached()
+        expect_items(site.page, "p", offsets[0])
+        expect_items(site.page, "p", site.publish("orders", None))
 
     def test_element_that_replaces_itself_keeps_the_line(self, site: Site) -> None:
         site.open(MAIN % "{{ itself }}", "orders")
