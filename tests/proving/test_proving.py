@@ -13,8 +13,8 @@ from tests.proving.course import Row
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SLACK = 3
-"""By so many times what the machine is late where nothing goes wrong, a case may be late: all run on the same two cores
-at the same time, and no page has more luck than that."""
+"""By so many times what the machine is late without our client, a case may be late: all run on the same cores
+at the same time, and the slowest event of one page is not the slowest of all."""
 
 
 def test_every_event_arrives_once_and_in_order(row: Row) -> None:
