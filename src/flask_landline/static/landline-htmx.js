@@ -21,7 +21,7 @@ import { Landline } from "./landline.js";
  * @property {HTMLElement} element
  * @property {string} channel
  * @property {LandlineEvent[]} [held] there while earlier events are being fetched
- * @property {number} seen up to which offset it has what there is, then
+ * @property {number} seen the offset up to which it has everything by then
  */
 
 /** @typedef {{seats: Set<Seat>, off: () => void, timer?: ReturnType<typeof setTimeout>}} Channel */
@@ -114,7 +114,7 @@ class Switchboard {
     // Cursors are opaque (WIRE §2), but this one is of its server's own version.
     seat.seen = Number(cursor.slice(cursor.lastIndexOf("-") + 1));
     this.#behind.set(seat, cursor);
-    // What is new to the line is asked for without a word; a line that was handed in may read it already, or not.
+    // By an answer it is known that the line reads the channel, also if it was handed in and has read it for long.
     if (this.#read.has(seat.channel)) queueMicrotask(() => this.#catchUp());
     else this.line.poll();
   }
