@@ -166,7 +166,7 @@ pid {folder}/nginx.pid;
 error_log stderr;
 events {{ worker_connections 512; }}
 http {{
-    access_log off;
+    {http}
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -206,14 +206,16 @@ backend back
 
 
 @contextlib.contextmanager
-def nginx(program: str, server: Server, folder: Path, more: str = "") -> Iterator[Server]:
-    """Put nginx with its defaults, and what `more` adds, before a server."""
+def nginx(
+    program: str, server: Server, folder: Path, more: str = "", http: str = "access_log off;"
+) -> Iterator[Server]:
+    """Put nginx with its defaults, and what `more` and `http` add, before a server."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     # Started by root its workers are `nobody`, who cannot get into the folder.
     user = "user root;" if os.geteuid() == 0 else ""
     config = folder / "nginx.conf"
-    config.write_text(user + NGINX.format(folder=folder, port=port, inner=server.port, more=more))
+    config.write_text(user + NGINX.format(folder=folder, port=port, inner=server.port, more=more, http=http))
     command = [program, "-p", str(folder), "-e", "stderr", "-c", str(config)]
     with Process(command, port=port) as process:
         yield Server(process, process.url, server.inner, server.env)

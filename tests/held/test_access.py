@@ -14,7 +14,20 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.held.readers import READERS, Reader
-from tests.held.servers import APP, COMMANDS, DIRECT, ROOT, Answer, Publisher, Server, ask, gunicorn, second_door, serve
+from tests.held.servers import (
+    APP,
+    COMMANDS,
+    DIRECT,
+    ROOT,
+    Answer,
+    Publisher,
+    Server,
+    ask,
+    gunicorn,
+    nginx,
+    second_door,
+    serve,
+)
 from tests.processes import until
 
 ANN = {"Cookie": "who=ann"}
@@ -208,6 +221,23 @@ def test_revocation_reaches_every_process(door: str, tmp_path: Path) -> None:
             assert knock(server, "poll", channel, ANN, f"&grant={grant}").status == 403
         server.publish("on", channel=channel)
         assert [event.data for event in bob.take(1)] == ["on"]
+
+
+def test_grants_are_not_in_nginxs_log_as_the_document_has_it(
+    tmp_path: Path, require: Callable[[str], str], columns: Callable[[str, float], Server]
+) -> None:
+    text = (ROOT / "docs/how-to/access.md").read_text()
+    shown = text.partition("```nginx\n")[2].partition("```")[0].replace("/var/log/nginx", str(tmp_path))
+    server = columns("gthread", 300)
+    with nginx(require("nginx"), server, tmp_path / "nginx", http=shown) as proxy:
+        for query in ("channel=news&grant=secret", "grant=secret&channel=news", "channel=news&grant=secret&cursor=now"):
+            assert ask(f"{proxy.base}/landline/poll?{query}").status == 200
+        log = tmp_path / "access.log"
+        until(lambda: log.exists() and log.read_text().count("\n") == 3, 10, "the log")
+        lines = log.read_text()
+    assert "secret" not in lines
+    assert '?channel=news&grant=-&cursor=now HTTP/1.1" 200' in lines
+    assert "?grant=-&channel=news " in lines
 
 
 def test_grants_are_in_no_log_of_ours(tmp_path: Path) -> None:
