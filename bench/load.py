@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class Polled(NamedTuple):
 
     rate: float
     """Answers a second, after some time to warm up."""
-    count: int
+    answers: int
     """Answers, those while it warmed up too."""
     p50: float
     p99: float
@@ -128,11 +128,8 @@ class Readers:
         self._process.kill()
         self._process.wait()
         self._process.stdout.close()
-        # What a failed program left unread breaks the pipe.
-        try:
+        with suppress(BrokenPipeError):  # what a failed program left unread
             self._process.stdin.close()
-        except BrokenPipeError:
-            pass
 
     def open(self, count: int) -> None:
         """Connect so many more."""
@@ -172,5 +169,3 @@ class Readers:
         if word in ("failed", ""):
             raise Unable(rest or "the load program ended without a word")
         return [float(number) for number in rest.split()]
-
-

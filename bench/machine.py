@@ -14,9 +14,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = (
-    "Flask gunicorn gevent uvloop httptools granian uvicorn Flask-SocketIO python-socketio python-engineio "
-    "simple-websocket django django-eventstream Flask-SSE"
-).split()
+    *("Flask", "gunicorn", "gevent", "uvloop", "httptools", "granian", "uvicorn", "Flask-SocketIO", "python-socketio"),
+    *("python-engineio", "simple-websocket", "django", "django-eventstream", "Flask-SSE"),
+)
 
 
 def describe() -> dict[str, object]:

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 from bench.load import BODY
 
+_alive: list[object] = []
+"""Apps that publish: Landline keeps none of them alive."""
 GAPS = 0.01, 0.1
 """Seconds between two moments, at random, so that nobody's clock keeps step with ours."""
 
@@ -60,12 +62,9 @@ def _channel(log: str) -> Any:
 
 def _landline(log: str) -> Callable[[], object]:
     app, channel = _channel(log)
+    _alive.append(app)
     value = {"n": 42, "text": BODY}
-
-    def publish(app: Any = app) -> None:
-        channel.publish(value)
-
-    return publish
+    return lambda: channel.publish(value)
 
 
 def _bare(log: str) -> Callable[[], object]:

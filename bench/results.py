@@ -1,4 +1,4 @@
-"""What was measured: values by peer, case and metric, with their median and spread; kept as JSON, printed as a table."""
+"""What was measured, by peer, case and metric: every round's value, kept as JSON, told as median and spread."""
 
 from __future__ import annotations
 

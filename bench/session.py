@@ -60,9 +60,10 @@ class Session:
     def folder(self) -> Iterator[Path]:
         """Make an empty folder on the disk that is measured."""
         CACHE.mkdir(exist_ok=True)
-        CACHE.chmod(0o755)
         with tempfile.TemporaryDirectory(dir=CACHE) as name:
-            yield Path(name)
+            folder = Path(name)
+            folder.chmod(0o755)  # nginx's worker is another user than we
+            yield folder
 
 
 @contextmanager
@@ -72,5 +73,3 @@ def noting(results: Results, peer: str, case: str) -> Iterator[None]:
         yield
     except Unable as error:
         results.add_unable(peer, case, " ".join(str(error).split())[-200:])
-
-

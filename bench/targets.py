@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from bench.jobs import cache, fanout, growth, polls, publish
+from bench.jobs import cache, fanout, grants, growth, polls, publish
 from bench.peers import PEERS, flask_plain, landline, nchan, nginx
 from bench.results import Results, ratio
 
@@ -56,16 +56,12 @@ def table(found: Mapping[str, Results]) -> list[list[str]]:
 
 
 def _polls(one: str, other: str, metric: str = "polls/s") -> Callable[[Results], float | None]:
-    return lambda results: ratio(
-        results.values(one, polls.CASE, metric), results.values(other, polls.CASE, metric)
-    )
+    return lambda results: ratio(results.values(one, polls.CASE, metric), results.values(other, polls.CASE, metric))
 
 
 def _fanout(transport: str, one: str) -> Callable[[Results], float | None]:
     case = fanout.case(transport, READERS)
-    return lambda results: ratio(
-        results.values(one, case, "deliveries/s"), results.values(NCHAN, case, "deliveries/s")
-    )
+    return lambda results: ratio(results.values(one, case, "deliveries/s"), results.values(NCHAN, case, "deliveries/s"))
 
 
 def _best_of_others(results: Results) -> float | None:
@@ -92,6 +88,13 @@ def _publish(one: tuple[str, str], other: tuple[str, str]) -> Callable[[Results]
 def _growth(what: str, many: str, few: str) -> Callable[[Results], float | None]:
     metric = next(iter(growth.METRICS))
     return lambda results: ratio(results.values(what, many, metric), results.values(what, few, metric))
+
+
+def _granted(peer: str) -> Callable[[Results], float | None]:
+    metric = next(iter(grants.METRICS))
+    return lambda results: ratio(
+        results.values(peer, grants.GRANTED, metric), results.values(peer, grants.PUBLIC, metric)
+    )
 
 
 def _at_edge(results: Results) -> float | None:
@@ -146,5 +149,7 @@ TARGETS = (
         _growth(growth.DELIVERY, OTHERS_MANY, OTHERS_NONE),
         at_most=True,
     ),
+    Target("poll with a grant, gunicorn : public poll", "grants", 1.3, None, _granted(GTHREAD), at_most=True),
+    Target("poll with a grant, listener : public poll", "grants", 1.3, None, _granted(LISTENER), at_most=True),
     Target("polls at the edge : requests at the app, at 50,000 polls/s", "cache", 10_000, None, _at_edge),
 )

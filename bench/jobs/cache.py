@@ -24,7 +24,12 @@ location /landline/ {
 }
 """
 CACHED = "proxy_cache polls; proxy_cache_lock on; proxy_cache_use_stale updating; proxy_cache_background_update on;"
-METRICS = {"polls/s at the edge": "{:,.0f}", "p99 ms": "{:.2f}", "requests/s at the app": "{:,.1f}", "polls for each": "{:,.0f}"}
+METRICS = {
+    "polls/s at the edge": "{:,.0f}",
+    "p99 ms": "{:.2f}",
+    "requests/s at the app": "{:,.1f}",
+    "polls for each": "{:,.0f}",
+}
 NAME = "Landline behind nginx"
 CASES = {"proxy_cache_lock, LANDLINE_SHARED_CACHE=1": (CACHED, 1), "no cache": ("", None)}
 
@@ -62,7 +67,10 @@ def _edge(session: Session, directives: str, shared_cache: int | None) -> Iterat
         options = ("--access-logfile", str(log))
         with (
             landline.start(folder, options=options, LANDLINE_SHARED_CACHE=shared_cache) as server,
-            serving(folder / "nginx", LOCATION % directives, http=HTTP.format(folder=folder, app=server.port)) as (port, _),
+            serving(folder / "nginx", LOCATION % directives, http=HTTP.format(folder=folder, app=server.port)) as (
+                port,
+                _,
+            ),
         ):
             yield port, server, log
 

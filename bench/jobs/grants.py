@@ -28,12 +28,12 @@ def run(session: Session) -> list[Results]:
             server = stack.enter_context(peer.start(stack.enter_context(session.folder())))
             for case, text in _polls(server).items():
                 asks[peer.name, case] = server, text
-        for key in session.turns(asks, " ".join):
-            server, text = asks[key]
+        for peer_name, case in session.turns(asks, " ".join):
+            server, text = asks[peer_name, case]
             before = cpu(server.pids)
             polled = poll(server.port, text, seconds=session.sized(3.0, 0.5))
-            used = (cpu(server.pids) - before) / polled.count * 1e6
-            results.add(*key, **{"µs of processor": used, "polls/s": polled.rate})
+            used = (cpu(server.pids) - before) / polled.answers * 1e6
+            results.add(peer_name, case, **{"µs of processor": used, "polls/s": polled.rate})
     return [results]
 
 

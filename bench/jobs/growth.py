@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 from flask import Flask
 from flask_landline import Landline
 
+from bench.jobs.fanout import grow
 from bench.load import Readers
 from bench.logs import long_log
 from bench.peers import landline
@@ -37,14 +39,14 @@ class Point(NamedTuple):
     """How much of everything there is."""
 
     of: str
-    count: int
+    number: int
     log: Path
     others: int = 0
 
     @property
     def name(self) -> str:
         """Name of the case."""
-        return case(self.of, self.count)
+        return case(self.of, self.number)
 
 
 def run(session: Session) -> list[Results]:
@@ -122,17 +124,24 @@ def _start_response(status: str, *_: Any) -> Any:
 @contextmanager
 def _holding(session: Session, point: Point, count: int) -> Iterator[tuple[Server, Readers]]:
     """Hold readers of `orders`, and others of channels of their own each, without keepalives in between."""
-    config = {"LANDLINE_LOG": f"sqlite:///{point.log}", "LANDLINE_KEEPALIVE": 3600, "LANDLINE_MAX_HELD": 20_000}
-    with session.folder() as folder, landline.start(folder, **config) as server, server.readers("sse") as readers:
+    config: dict[str, Any] = {"LANDLINE_KEEPALIVE": 3600, "LANDLINE_MAX_HELD": 20_000}
+    with session.folder() as folder:
+        # A copy: what is published would make the log of ten longer, and wake whoever else reads it.
+        shutil.copyfile(point.log, folder / "landline.db")
+        with landline.start(folder, **config) as server, _subscribed(server, point, count) as readers:
+            yield server, readers
+
+
+@contextmanager
+def _subscribed(server: Server, point: Point, count: int) -> Iterator[Readers]:
+    with server.readers("sse") as readers:
         aside = landline.readings("room/{i}", "now")["sse"]
         with Readers(server.port, aside, server.publish, server.port) as others:
             if point.others:
                 others.open(point.others)
                 wait_until_quiet(server.pids)
-            readers.open(count)
-            readers.ready()
-            wait_until_quiet(server.pids)
-            yield server, readers
+            grow(readers, server, count)
+            yield readers
 
 
 def _deliver(server: Server, readers: Readers, events: int) -> float:

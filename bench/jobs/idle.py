@@ -14,14 +14,20 @@ def run(session: Session) -> list[Results]:
     """Hold readers of one peer after the other, and look at its processor time for some keepalives."""
     count, seconds = session.sized((10_000, 15.0), (100, 1.0))
     results = Results(
-        "idle", f"processor time of a server that holds {count:,} readers and has nothing to tell", {"of a processor": "{:.2%}"}
+        "idle",
+        f"processor time of a server that holds {count:,} readers and has nothing to tell",
+        {"of a processor": "{:.2%}"},
     )
     for transport in TRANSPORTS:
         for peer in session.peers:
             if not peer.can(transport):
                 continue
             session.tell(f"{peer.name}, {transport}")
-            with noting(results, peer.name, transport), session.server(peer) as server, holding(server, transport, count):
+            with (
+                noting(results, peer.name, transport),
+                session.server(peer) as server,
+                holding(server, transport, count),
+            ):
                 for _ in range(session.rounds):
                     begin, before = time.monotonic(), cpu(server.pids)
                     time.sleep(seconds)

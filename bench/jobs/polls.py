@@ -10,7 +10,8 @@ from bench.processes import cpu
 from bench.results import Results
 from bench.session import Session, noting
 
-CEILING = "the load program's own ceiling: a trivial C server"
+CEILING = "trivial C server"
+"""What the load program itself can do: against the least that a server can be."""
 METRICS = {
     "polls/s": "{:,.0f}",
     "per second of processor": "{:,.0f}",
@@ -50,7 +51,7 @@ def measure(server: Server, seconds: float) -> dict[str, float]:
     used = cpu(server.pids) - before
     return {
         "polls/s": polled.rate,
-        "per second of processor": polled.count / used,
+        "per second of processor": polled.answers / used,
         "p50 ms": polled.p50 * 1e3,
         "p99 ms": polled.p99 * 1e3,
         "load program busy": polled.client,

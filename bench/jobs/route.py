@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from bench.jobs.fanout import TRANSPORTS, holding
 from bench.load import poll
-from bench.peers.peer import Peer, Server
+from bench.peers.peer import Server
 from bench.processes import Unable, send
 from bench.results import Results
 from bench.session import Session, noting
@@ -40,7 +40,10 @@ def run(session: Session) -> list[Results]:
                 holding(server, transport, count),
             ):
                 results.add(peer.name, f"{transport}, {count:,} held, idle", **_load(session, server))
-                with noting(results, peer.name, f"{transport}, {count:,} held, an event each second"), _publishing(server):
+                with (
+                    noting(results, peer.name, f"{transport}, {count:,} held, an event each second"),
+                    _publishing(server),
+                ):
                     busy = _load(session, server)
                     results.add(peer.name, f"{transport}, {count:,} held, an event each second", **busy)
     return [results]

@@ -13,7 +13,6 @@ from bench.load import Reading, request
 from bench.peers.peer import Peer, Server, speaks_only
 from bench.processes import free_port, running
 
-
 urlpatterns: list[Any] = []
 """Where Django looks for the app's routes."""
 
@@ -50,7 +49,7 @@ def make() -> Any:
 
 
 @contextmanager
-def start(folder: Path) -> Iterator[Server]:
+def start(_: Path) -> Iterator[Server]:
     """Run one process."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--factory", "--port", port, "--backlog", 4096, "--no-access-log"]

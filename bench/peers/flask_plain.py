@@ -28,14 +28,16 @@ def make() -> Any:
 
 
 @contextmanager
-def start(folder: Path, *, server: str) -> Iterator[Server]:
+def start(_: Path, *, server: str) -> Iterator[Server]:
     """Run one worker."""
     port = free_port()
     command: dict[str, list[object]] = {
         "gthread": [*GUNICORN, "-k", "gthread", "--threads", "4", "-b", f"127.0.0.1:{port}"],
         "gevent": [*GUNICORN, "-k", "gevent", "-b", f"127.0.0.1:{port}"],
-        "granian": [Path(sys.executable).with_name("granian"), "--interface", "wsgi", "--port", port]
-        + ["--blocking-threads", 4, "--no-access-log", "--factory"],
+        "granian": [
+            *(Path(sys.executable).with_name("granian"), "--interface", "wsgi", "--port", port),
+            *("--blocking-threads", 4, "--no-access-log", "--factory"),
+        ],
     }
     name = f"{__name__}:make" + ("" if server == "granian" else "()")
     with running([*command[server], name], port) as pid:
@@ -43,6 +45,8 @@ def start(folder: Path, *, server: str) -> Iterator[Server]:
 
 
 GTHREAD, GEVENT, GRANIAN = (
-    Peer(f"Flask route, {name}", functools.partial(start, server=server), holds_nothing("a plain route answers at once"))
+    Peer(
+        f"Flask route, {name}", functools.partial(start, server=server), holds_nothing("a plain route answers at once")
+    )
     for server, name in (("gthread", "gunicorn gthread"), ("gevent", "gunicorn gevent"), ("granian", "granian"))
 )

@@ -43,7 +43,7 @@ def make(mode: str) -> Any:
 
 
 @contextmanager
-def start(folder: Path, *, mode: str) -> Iterator[Server]:
+def start(_: Path, *, mode: str) -> Iterator[Server]:
     """Run one worker."""
     port = free_port()
     worker = ["-k", "gthread", "--threads", THREADS] if mode == "threading" else ["-k", "gevent"]

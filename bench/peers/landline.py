@@ -12,10 +12,9 @@ from bench.load import UPGRADE, Reading, request
 from bench.peers.peer import GUNICORN, Peer, Server
 from bench.processes import free_port, get, running
 
+
 @contextmanager
-def start(
-    folder: Path, *, listener: bool = False, options: Sequence[str] = (), **config: object
-) -> Iterator[Server]:
+def start(folder: Path, *, listener: bool = False, options: Sequence[str] = (), **config: object) -> Iterator[Server]:
     """Run it.
 
     Args:
@@ -62,4 +61,8 @@ def _wait_for_door(port: int) -> None:
 
 
 GTHREAD = Peer("Landline, gunicorn gthread", start, {})
-LISTENER = Peer("Landline, listener", functools.partial(start, listener=True), {"route": "it is the app's own server that has routes"})
+LISTENER = Peer(
+    "Landline, listener",
+    functools.partial(start, listener=True),
+    {"route": "it is the app's own server that has routes"},
+)

@@ -12,7 +12,7 @@ from bench.processes import free_port, running
 
 
 @contextmanager
-def start(folder: Path) -> Iterator[Server]:
+def start(_: Path) -> Iterator[Server]:
     """Run one process."""
     port = free_port()
     with running(["node", Path(__file__).with_suffix(".mjs"), port], port) as pid:

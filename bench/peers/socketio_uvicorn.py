@@ -35,7 +35,7 @@ def make() -> Any:
 
 
 @contextmanager
-def start(folder: Path) -> Iterator[Server]:
+def start(_: Path) -> Iterator[Server]:
     """Run one process."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--factory", "--port", port, "--backlog", 4096, "--no-access-log"]

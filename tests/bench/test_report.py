@@ -1,0 +1,67 @@
+"""The page's numbers are made anew between their marks; its prose and unmeasured parts stay honest."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from bench import charts, report
+from bench.jobs import growth, polls
+from bench.results import Results
+
+PAGE = "# Prose\n\n<!-- bench:polls -->\nold\n<!-- bench -->\n\nMore prose.\n\n<!-- bench:route -->\n<!-- bench -->\n"
+
+
+@pytest.fixture
+def results() -> Results:
+    results = Results("polls", "idle polls", polls.METRICS)
+    for rate in (1000.0, 2000.0):
+        results.add("Landline <&>", polls.CASE, **{"polls/s": rate})
+    results.add_unable("Flask-SSE", polls.CASE, "it speaks SSE")
+    results.facts = {"rounds": 2, "when": "2026-11-22"}
+    return results
+
+
+def test_only_what_is_between_marks_changes(results: Results) -> None:
+    page = report.fill(PAGE, {"polls": results})
+    assert "old" not in page
+    assert "1,500 (1,000 to 2,000)" in page
+    assert "Unable: Flask-SSE (32 connections): it speaks SSE." in page
+    assert page.count("Prose") == page.count("More prose.") == 1
+
+
+def test_what_was_not_measured_says_so(results: Results) -> None:
+    assert report.fill(PAGE, {"polls": results}).endswith(
+        "<!-- bench:route -->\n\n*Not measured yet.*\n\n<!-- bench -->\n"
+    )
+
+
+def test_filling_twice_changes_nothing(results: Results) -> None:
+    page = report.fill(PAGE, {"polls": results})
+    assert report.fill(page, {"polls": results}) == page
+
+
+def test_charts_are_well_formed_and_name_what_they_show(results: Results) -> None:
+    (drawn,) = report.draw({"polls": results}).values()
+    texts = [element.text for element in ET.fromstring(drawn).iter() if element.tag.endswith("text")]
+    assert "Landline <&>" in texts
+    assert "1,500" in texts
+
+
+def test_growth_is_drawn_over_a_logarithmic_scale() -> None:
+    results = Results("growth", "", growth.METRICS)
+    for count in (10, 1_000, 100_000):
+        results.add("a poll", growth.case("events in the log", count), **{next(iter(growth.METRICS)): 5.0})
+    drawn = ET.fromstring(report.draw({"growth": results})["bench-growth-log.svg"])
+    dots = [
+        float(element.attrib["cx"])
+        for element in drawn.iter()
+        if element.tag.endswith("circle") and element.attrib["r"] == "4"
+    ]
+    assert len(dots) == 4  # the last is the legend's
+    assert dots[1] - dots[0] == pytest.approx(dots[2] - dots[1])
+
+
+def test_bars_are_as_long_as_what_they_show() -> None:
+    drawn = ET.fromstring(charts.bars("", [("Landline", (10.0,), "10"), ("other", (5.0,), "5")]))
+    lengths = [float(element.attrib["width"]) for element in drawn.iter() if element.tag.endswith("rect")]
+    assert lengths[0] == pytest.approx(2 * lengths[1], rel=0.01)
