@@ -43,9 +43,6 @@ _IDLE_QUERY = 4096
 
 Idle = dict[tuple[str, tuple[str, ...], Credentials], tuple[object, float | None, Reply]]
 
-_SSE = SSE()
-_WEBSOCKET = WebSocket()
-
 
 class Hold(NamedTuple):
     """A request that is to be held until there is something to tell it."""
@@ -103,6 +100,7 @@ class Wire:
         self._cache_control = cache_control(state.config.shared_cache)
         self._origins = Origins(state.config.origins)
         config = state.config
+        self._sse, self._websocket = SSE(config.keepalive), WebSocket(config.keepalive)
         capacity = math.inf if config.poll_capacity is None else config.poll_capacity
         self.meter = Meter(lambda: Pressure(config.interval, config.hold, capacity), self._advise)
         """Counts what is asked here, and decides what to ask of clients."""
@@ -237,7 +235,7 @@ class Wire:
             return head
         if "sse" not in visit.transports:
             raise self.busy("This server cannot hold an event stream open for this client now.")
-        return self._open(_SSE, visit, encode_reply(head, self._clock(), close=True))
+        return self._open(self._sse, visit, encode_reply(head, self._clock(), close=True))
 
     def _socket(self, visit: Visit) -> Reply | Hold:
         request = visit.request
@@ -245,15 +243,18 @@ class Wire:
             raise bad_request("A socket is opened with GET (RFC 6455 §4.1).")
         if "websocket" not in visit.transports:
             raise self.busy("This server cannot hold a socket open for this client now.")
-        return self._open(_WEBSOCKET, visit, accept(f"{request.path}?{request.query}", request.headers))
+        return self._open(self._websocket, visit, accept(f"{request.path}?{request.query}", request.headers))
 
     def _open(self, transport: Transport, visit: Visit, head: bytes) -> Hold:
         """Open a stream: its head, a hello, and a first page of what was missed."""
         reading, snapshots = self._read(visit)
         advice, now, ask = self.advice(visit.transports), self._clock(), visit.ask
         told = visit.grant and visit.grant.told
-        first = transport.hello(_beginning(ask.position, reading), advice, now, ask.nonce, told)
-        if reading.has_news or snapshots:
+        is_news = reading.has_news or snapshots
+        # Who has missed nothing stands at the log's end, however long ago its cursor was given.
+        beginning = _beginning(ask.position, reading) if is_news else reading.tail
+        first = transport.hello(beginning, advice, now, ask.nonce, told)
+        if is_news:
             first += transport.tell(reading, snapshots, advice, now)
         return self._hold(transport, visit, reading, head=head, first=first)
 

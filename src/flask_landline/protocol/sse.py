@@ -33,16 +33,28 @@ def stream_head(more: Iterable[tuple[str, str]] = ()) -> Reply:
 
 
 class SSE:
-    """A stream of server-sent events."""
+    """A stream of server-sent events.
+
+    Args:
+        keepalive: seconds of silence after which it says that it lives; its hello tells the client.
+    """
 
     name = "sse"
     ends = False
+
+    def __init__(self, keepalive: float = 15.0) -> None:
+        self._keepalive = keepalive
 
     def hello(
         self, cursor: Cursor, advice: Advice, at: float, nonce: str | None, grant: Mapping[str, Any] | None
     ) -> bytes:
         """Render the first block, which proves to the client that the stream gets through."""
-        return b"retry: %d\n" % (RETRY * 1000) + _sign(cursor, advice, at, nonce, grant)
+        more: dict[str, Any] = {"keepalive": self._keepalive}
+        if nonce is not None:
+            more["nonce"] = nonce
+        if grant is not None:
+            more["grant"] = grant
+        return b"retry: %d\n" % (RETRY * 1000) + _sign(cursor, advice, at, more)
 
     def tell(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
         """Render a reset, snapshots and events; the position after them, where no event brings it."""
@@ -57,22 +69,15 @@ class SSE:
 
     def keepalive(self, cursor: Cursor, advice: Advice, at: float) -> bytes:
         """Render a sign of life, with the position up to which the channels are checked."""
-        return _sign(cursor, advice, at)
+        return _sign(cursor, advice, at, {})
 
     def goodbye(self, retry: float) -> bytes:
         """Render the end, for our client and for any `EventSource`."""
         return b"retry: %d\n" % (retry * 1000) + _block({"goodbye": {"retry": round(retry, 3)}})
 
 
-def _sign(
-    cursor: Cursor, advice: Advice, at: float, nonce: str | None = None, grant: Mapping[str, Any] | None = None
-) -> bytes:
-    fields: dict[str, Any] = {"cursor": str(cursor)}
-    if nonce is not None:
-        fields["nonce"] = nonce
-    fields |= {"at": round(at, 3), "advice": json.loads(advice.encoded)}
-    if grant is not None:
-        fields["grant"] = grant
+def _sign(cursor: Cursor, advice: Advice, at: float, more: Mapping[str, Any]) -> bytes:
+    fields = {"cursor": str(cursor), "at": round(at, 3), "advice": json.loads(advice.encoded), **more}
     return _block(fields, cursor)
 
 

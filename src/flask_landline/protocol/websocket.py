@@ -32,17 +32,24 @@ _quiet.setLevel(logging.CRITICAL)  # what a client does wrong is answered to it,
 
 
 class WebSocket:
-    """A socket whose messages are the answers of polls that nobody had to ask for."""
+    """A socket whose messages are the answers of polls that nobody had to ask for.
+
+    Args:
+        keepalive: seconds of silence after which it says that it lives; its hello tells the client.
+    """
 
     name = "websocket"
     ends = False
+
+    def __init__(self, keepalive: float = 15.0) -> None:
+        self._keepalive = keepalive
 
     def hello(
         self, cursor: Cursor, advice: Advice, at: float, nonce: str | None, grant: Mapping[str, Any] | None
     ) -> bytes:
         """Render the first message, which proves to the client that the socket gets through."""
         extra = b"" if nonce is None else b', "nonce": ' + json.dumps(nonce).encode()
-        return _sign(cursor, advice, at, extra + grant_member(grant))
+        return _sign(cursor, advice, at, extra + b', "keepalive": %g' % self._keepalive + grant_member(grant))
 
     def tell(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
         """Render one message."""
