@@ -1,8 +1,9 @@
 // What the types of the two extra files promise: checked by the compiler, never run.
 
-import { Landline } from "../../src/flask_landline/static/landline.js";
-import { install, useLine } from "../../src/flask_landline/static/landline-htmx.js";
-import { LandlineStatus } from "../../src/flask_landline/static/landline-status.js";
+// Imported from where an app serves them: tsconfig.json says where the types are.
+import { Landline } from "/landline/landline.js";
+import { install, useLine } from "/landline/landline-htmx.js";
+import { LandlineStatus } from "/landline/landline-status.js";
 
 const line = new Landline<{ orders: { id: number } }>();
 
