@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from tests.held.servers import ROOT, Server, gunicorn
-from tests.processes import Process, free_port
+from tests.held.servers import ROOT, Server, ask, gunicorn
+from tests.processes import START_TIMEOUT, Process, free_port
 from tests.proving.app import create_app, live
 
 WORKERS: dict[str, tuple[str, ...]] = {
@@ -38,6 +38,8 @@ class Site:
         process = await asyncio.to_thread(running.__enter__)
         server = Server(process, process.url, process.url, {})
         self._running[server] = running
+        # gunicorn listens before there is a worker, and no deployment sends clients there yet.
+        await asyncio.to_thread(ask, f"{server.base}/feed/0", timeout=START_TIMEOUT)
         return server
 
     async def stop(self, server: Server) -> None:
