@@ -31,7 +31,7 @@ def _send_at_once(response: Any, reply: Reply) -> Iterable[bytes]:
     """Send head and body with one system call, and note in gunicorn's response what it would have noted.
 
     gunicorn checks each header, and sends head and body apart; at each sending a thread gives the GIL away and waits to
-    get it back. Together that is a quarter of the time of an idle poll under gthread (`make bench ARGS=polls`).
+    get it back. Together that is a quarter of the time of an idle poll under gthread (`make bench ONLY=polls`).
     """
     response.status, response.status_code = reply.status, 200
     response.headers = reply.headers
