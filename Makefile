@@ -29,7 +29,7 @@ NODE := node_modules/.stamp
 BENCH := $(if $(filter smoke,$(ONLY)),$(DEV),bench/.venv/.stamp)
 CODE := $(wildcard src tests tools examples bench)
 
-.PHONY: help demo lesson test fuzz check bench format constraints debian clean
+.PHONY: help demo lesson test fuzz mutants check bench format constraints debian clean
 
 help:  ## list these targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ test: $(DEV) $(NODE) debian  ## run every test, Python's (ARGS= goes to pytest) 
 
 fuzz: $(DEV)  ## make up bad input, INPUTS (1000000) of it, for some twenty minutes: for each night
 	@FUZZ_INPUTS="$(INPUTS)" $(BIN)/python -m pytest tests/fuzz $(ARGS)
+
+mutants: $(DEV)  ## take out each defence of SECURITY.md in a copy, and see its test fail
+	@$(BIN)/python tools/mutants.py $(ARGS)
 
 check: $(DEV) $(NODE)  ## lint, formats, types, the built bundle and the docs
 	@echo "landline: ruff"

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from flask_landline.protocol.websocket import Incoming
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from websockets.frames import CloseCode
 
 from tests.fuzz.inputs import INPUTS, edit
 from tests.fuzz.targets import TARGETS, seeds
@@ -44,6 +46,15 @@ def test_properties_hold_for_the_seeds(name: str) -> None:
     assert seeds(name)
     for seed in seeds(name):
         TARGETS[name](seed)
+
+
+def test_message_longer_than_allowed_is_not_waited_for() -> None:
+    """Its head says how long it will be: nobody keeps that much for a client that has nothing to say here."""
+    head = b"\x82\xff" + (1 << 17).to_bytes(8, "big") + b"mask"
+    out, ends = Incoming().receive(head)
+    assert ends
+    assert out[0] == 0x88
+    assert int.from_bytes(out[2:4], "big") == CloseCode.MESSAGE_TOO_BIG
 
 
 @pytest.mark.slow

@@ -175,3 +175,12 @@ def test_thousands_of_connections_leave_nothing(door: Door) -> None:
     until(lambda: door.descriptors() <= before, 20, "the descriptors")
     until(lambda: door.kilobytes() < size + MOST_KEPT, 20, "the memory")
     assert door.poll() == 200
+
+
+def test_more_requests_ahead_than_anybody_needs_are_refused(door: Door) -> None:
+    """Each would be parsed and kept while the first is held."""
+    with closing(door.open()) as eager:
+        eager.sendall(REQUEST.replace(b"news", b"news&wait=1") * 40)
+        answer = b"".join(iter(lambda: eager.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"More than 16 requests at once. Wait for answers in between." in answer
