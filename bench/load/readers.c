@@ -217,7 +217,7 @@ static void received(struct reader *r) {
     ssize_t got = recv(r->fd, buffer, sizeof buffer - 1, 0);
     if (got < 0 && errno == EAGAIN) return;
     if (got <= 0 && r->kind == PUBLISHER) { close(r->fd); r->fd = -1; return; }
-    if (got <= 0) fail("reader %d was cut off", r->number);
+    if (got <= 0) fail("reader %d was cut off%s%s", r->number, got ? ": " : "", got ? strerror(errno) : "");
     buffer[got] = 0;
     last_heard = moment = now();
     const char *good = r->kind == WEBSOCKET || r->kind == SOCKETIO ? " 101" : " 20";
