@@ -104,8 +104,8 @@ def test_unknown_paths_under_the_prefix_are_told_the_known_ones(path: str, metho
 
 @pytest.mark.parametrize("path", ["/landline", "/landline/", "/landline/mine", "/landline/my/<int:number>"])
 def test_apps_own_routes_under_the_prefix_are_served(path: str, orders: App) -> None:
-    orders.flask.add_url_rule(path, "mine", lambda number=0: "the app's own")
-    assert orders.ask("", path=path.replace("<int:number>", "7")).body == b"the app's own"
+    orders.flask.add_url_rule(path, "mine", lambda number=7: f"the app's own, {number}")
+    assert orders.ask("", path=path.replace("<int:number>", "7")).body == b"the app's own, 7"
 
 
 @pytest.mark.parametrize("path", ["landline.js", "landline-htmx.js", "landline-status.d.ts", "openapi.json"])
