@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import Flask, current_app, request
-from flask_landline import Landline, listener, wire
+from flask_landline import Landline, listener
 from flask_landline.protocol import sse
-from flask_landline.protocol.websocket import Incoming
+from flask_landline.protocol.websocket import Incoming, WebSocket
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, State
 
@@ -77,7 +77,7 @@ def create_app() -> Flask:
     if "HELD_HEAD_WITHIN" in os.environ:
         listener.HEAD_WITHIN = float(os.environ["HELD_HEAD_WITHIN"])
     if "HELD_ECHO" in os.environ:
-        wire._WEBSOCKET.hello = lambda *_: b""  # type: ignore[method-assign]
+        WebSocket.hello = lambda *_: b""  # type: ignore[method-assign]
         app.wsgi_app.sideloop.incoming = (  # type: ignore[attr-defined]
             lambda: Incoming(on_frame=Echo(), max_message=32 * 1024 * 1024)
         )
