@@ -7,6 +7,7 @@ import pytest
 from flask_landline import Refusal, sideloop
 from flask_landline.pressure import STRETCH, Meter
 from flask_landline.testing import Clock
+from flask_landline.wheel import Wheel
 from flask_landline.wire import ALL, POLL_ONLY, Wire
 
 from tests.apps import App
@@ -113,6 +114,13 @@ def test_meter_looks_at_what_is_held(orders: App) -> None:
     assert wire_of(orders).meter.observe() == (0.5, 0.0)
     middleware._greenlets._held = 7000  # type: ignore[attr-defined]
     assert wire_of(orders).meter.observe() == (0.7, 0.0)
+
+
+def test_meter_looks_at_how_late_the_side_loop_is(orders: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Wheel, "lag", 3.0)
+    assert wire_of(orders).meter.observe() == (0.0, 0.0)  # there is none yet
+    orders.flask.wsgi_app.sideloop.start()  # type: ignore[attr-defined]
+    assert wire_of(orders).meter.observe() == (0.0, 3.0)
 
 
 @pytest.mark.parametrize(
