@@ -1,4 +1,8 @@
-"""All configuration keys, in one place: unit, default and reason of each."""
+"""All configuration keys, in one place: unit, default and reason of each.
+
+Limits that the wire promises to its clients, such as a hundred channels in a request, are no keys: a client must know
+them without asking. docs/topics/pressure.md lists them.
+"""
 
 from __future__ import annotations
 
