@@ -24,10 +24,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def outcomes(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, require: Callable[[str], str]
 ) -> dict[ground.Job, ground.Outcome]:
-    """Return what became of the cases whose tests run now. Those in which nothing goes wrong always do."""
-    params = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    asked = [params["job"] for params in params if "job" in params]
-    jobs = [job for job in JOBS if job in asked or job[0].control]
+    """Return what became of the cases whose tests run now, and of those in the same browsers with nothing wrong."""
+    calls = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    asked = [job for job in JOBS if any(call.get("job") is job for call in calls)]
+    browsers = {browser for _, browser in asked}
+    jobs = [job for job in JOBS if job in asked or (job[0].control and job[1] in browsers)]
     outcomes = asyncio.run(ground.run(jobs, require, tmp_path_factory.mktemp("proving"), CHROMIUM_ARGUMENTS))
     request.config.stash[ROWS] = [row for job in JOBS if isinstance(row := outcomes.get(job), Row)]
     return outcomes
@@ -35,18 +36,22 @@ def outcomes(
 
 @pytest.fixture
 def row(job: ground.Job, outcomes: dict[ground.Job, ground.Outcome]) -> Row:
-    """Return the account of a case; raise what it failed with, if it did."""
-    outcome = outcomes[job]
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome
+    """Return the account of a case."""
+    return _account(outcomes[job])
 
 
 @pytest.fixture
-def late(outcomes: dict[ground.Job, ground.Outcome]) -> float:
-    """Return by how many seconds the machine was late, at most, in this run: an `EventSource` without our client."""
-    rows = [row for (case, _), row in outcomes.items() if case.control and isinstance(row, Row)]
-    return max(entry["late"] for row in rows for entry in row.told if entry["what"] == "plain")
+def late(job: ground.Job, outcomes: dict[ground.Job, ground.Outcome]) -> float:
+    """Return by how many seconds machine and browser were late by themselves: an `EventSource` without our client."""
+    beside = next(other for other in outcomes if other[0].options.get("plain") and other[1] == job[1])
+    return max(entry["late"] for entry in _account(outcomes[beside]).told if entry["what"] == "plain")
+
+
+def _account(outcome: ground.Outcome) -> Row:
+    """Return a case's account; raise what it failed with, if it did."""
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
