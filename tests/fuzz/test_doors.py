@@ -176,3 +176,42 @@ def test_long_queries_are_answered_and_not_remembered(orders: App) -> None:
     assert remembered == {}
     assert orders.poll("orders", grant="x" * 80).status == 200
     assert len(remembered) == 1
+
+
+GET = b"GET /landline/poll?channel=orders HTTP/1.1\r\nHost: here\r\n\r\n"
+POST = b"POST /landline/poll HTTP/1.1\r\nHost: here\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        POST + b"Content-Length: 4\r\n" + CHUNKED + b"0\r\n\r\n",
+        POST + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nbody",
+        POST + b"Content-Length: 4, 4\r\n\r\nbody",
+        POST + b"Content-Length: +4\r\n\r\nbody",
+        POST + b"Content-Length: 99999999999999999999999\r\n\r\nbody",
+        POST + b"Content-Length : 4\r\n\r\nbody",
+        POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        POST + CHUNKED + b"4\nbody\r\n0\r\n\r\n",
+        POST + CHUNKED + b"fffffffffffffffff\r\n",
+        GET.replace(b"\r\n", b"\n"),
+        GET.replace(b"here", b"here\rX: y"),
+        GET.replace(b"here", b"here\r\n folded"),
+        GET.replace(b"here", b"here\0"),
+        GET.replace(b"1.1", b"2.0"),
+    ],
+)
+def test_request_that_two_readers_would_end_elsewhere_is_refused(first: bytes, orders: App) -> None:
+    """A proxy that sees one request where we see two hands one client's answer to the next (RFC 9112 §11.2)."""
+    with Door(orders.flask) as door:
+        (answer,) = door.exchange([first + GET])
+    assert answer.status == 400
+    assert "not HTTP/1.1" in answer.detail
+
+
+def test_body_is_no_request(orders: App) -> None:
+    with Door(orders.flask) as door:
+        answers = door.exchange([POST + b"Content-Length: %d\r\n\r\n" % len(GET) + GET + GET])
+    assert [answer.status for answer in answers] == [405, 200]
