@@ -257,6 +257,29 @@ class TestWhatComesLater:
         site.publish("room/3", "<li>after</li>")
         expect_items(site.page, "#late li", "between", "after")
 
+    def test_nor_is_it_told_again_by_a_line_that_goes_on_from_before_it(self, site: Site) -> None:
+        """The line reads a further channel from where it stands itself, and that may be further back."""
+        site.open(MAIN % f'{WITNESS}<div id="place"></div>', "orders")
+        site.publish("room/3", "<li>before</li>")
+        caught_up = []
+
+        def answer_late(route: Route) -> None:
+            expect_items(site.page, "#late li", "between")
+            caught_up.append(True)
+            route.continue_()
+
+        site.page.route(re.compile(r"/landline/poll\?channel=orders&channel=room"), answer_late)
+        site.page.route_web_socket(re.compile("room"), lambda socket: socket.close())
+        site.page.route(re.compile(r"/landline/events.*room"), lambda route: route.abort())
+        site.fetch_part(
+            f'<div landline-cursor="{{{{ landline_cursor() }}}}">{LATE % "room/3"}</div>',
+            lambda: site.publish("room/3", "<li>between</li>"),
+        )
+        expect_items(site.page, "#late li", "between")
+        site.publish("room/3", "<li>after</li>")
+        expect_items(site.page, "#late li", "between", "after")
+        assert caught_up
+
     def test_what_comes_while_the_past_is_fetched_comes_after_it(self, site: Site) -> None:
         site.open(MAIN % f'{WITNESS}<div id="place"></div>', "orders")
 

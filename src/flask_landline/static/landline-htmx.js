@@ -21,7 +21,7 @@ import { Landline } from "./landline.js";
  * @property {HTMLElement} element
  * @property {string} channel
  * @property {LandlineEvent[]} [held] there while earlier events are being fetched
- * @property {number} seen the offset up to which it has everything by then
+ * @property {number} seen the offset up to which it has everything
  */
 
 /** @typedef {{seats: Set<Seat>, off: () => void, timer?: ReturnType<typeof setTimeout>}} Channel */
@@ -91,7 +91,7 @@ class Switchboard {
       // A copy: what is swapped in from here on gets the next event, what is swapped out not even this.
       for (const seat of [...seats]) {
         if (seat.held) seat.held.push(event);
-        else if (seats.has(seat)) deliver(seat.element, event);
+        else if (seats.has(seat)) tell(seat, event);
       }
     });
     /** @type {Channel} */
@@ -166,23 +166,27 @@ function fetchPast(url, cursor, seats) {
       deliver(seat.element, event);
     });
   }
-  past.addEventListener("reset", ({ detail }) => {
-    for (const seat of seats) {
-      // Another log's offsets, perhaps.
-      seat.seen = -1;
-      tellReset(seat, detail);
-    }
-  });
+  past.addEventListener("reset", ({ detail }) => seats.forEach((seat) => tellReset(seat, detail)));
   past.addEventListener("trace", ({ detail }) => {
     // Any other reason to wait means that there is more to come.
     if (detail.phase !== "wait" || detail.why !== "interval") return;
     past.close();
     for (const seat of seats) {
-      const { element, seen, held = [] } = seat;
+      const { held = [] } = seat;
       seat.held = undefined;
-      for (const event of held) if (event.offset > seen) deliver(element, event);
+      for (const event of held) tell(seat, event);
     }
   });
+}
+
+/**
+ * Tell what the line has brought, which may be from before the element.
+ *
+ * @param {Seat} seat
+ * @param {LandlineEvent} event
+ */
+function tell({ element, seen }, event) {
+  if (event.offset > seen) deliver(element, event);
 }
 
 /**
@@ -225,8 +229,11 @@ function swap(element, { channel, offset, data, snapshot }) {
  * @param {Seat} seat
  * @param {Reset} reset
  */
-function tellReset({ element, channel }, reset) {
+function tellReset(seat, reset) {
+  const { element, channel } = seat;
   if (!reset.channels.includes(channel)) return;
+  // Another log's offsets, or the same ones once more.
+  if (reset.reason !== "trimmed") seat.seen = -1;
   element.dispatchEvent(new CustomEvent("landline-reset", { detail: reset }));
   // To fetch again is all the remedy that is needed. What was swapped in bit by bit, only the page can mend.
   if (api.hasAttribute(element, "landline-swap")) return;
