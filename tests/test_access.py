@@ -252,6 +252,35 @@ def test_what_is_revoked_while_the_app_thinks_is_revoked(rooms: Rooms) -> None:
     assert not rooms.is_good(grant)
 
 
+def test_what_is_revoked_after_the_look_at_its_grant_is_revoked_for_the_next_poll(rooms: Rooms) -> None:
+    """An answer that was let through just before is not remembered for longer."""
+    grant, cursor = rooms.grant(), rooms.app.live.cursor()
+    admit = rooms.gate.admit
+
+    def admit_then_revoke(*arguments: Any) -> Grant | None:
+        admitted = admit(*arguments)
+        rooms.app.live.revoke("ann")
+        return admitted
+
+    rooms.gate.admit = admit_then_revoke  # type: ignore[method-assign, assignment]
+    assert rooms.poll(cursor=cursor, grant=grant).status == 200
+    rooms.gate.admit = admit  # type: ignore[method-assign]
+    assert rooms.asked == []
+    rooms.poll(cursor=cursor, grant=grant)
+    assert rooms.asked == [1]
+
+
+def test_poll_with_a_grant_that_is_none_is_asked_about_each_time(rooms: Rooms) -> None:
+    """Its answer has another one, which is not for whoever repeats the request."""
+    cursor = rooms.app.live.cursor()
+    tokens: list[str] = []
+    for _ in range(3):
+        rooms.gate._rand = lambda: len(tokens) / 10
+        tokens.append(rooms.poll(cursor=cursor, grant="x.y").json["grant"]["token"])
+    assert rooms.asked == [1, 1, 1]
+    assert len(set(tokens)) == 3
+
+
 def test_revocation_by_another_process_counts_here(make_rooms: Callable[..., Rooms]) -> None:
     here, other = make_rooms(log="sqlite:"), make_rooms(log="sqlite:")
     ann = here.grant()
@@ -283,9 +312,9 @@ def test_grant_of_another_life_of_the_log_is_none(make_rooms: Callable[..., Room
 
 def test_many_revocations_are_read_in_pages(rooms: Rooms) -> None:
     grant = rooms.grant()
-    rooms.app.live.revoke("ann")
     for number in range(250):
         rooms.app.live.revoke(number)
+    rooms.app.live.revoke("ann")
     assert not rooms.is_good(grant)
 
 

@@ -79,6 +79,8 @@ class Visit(NamedTuple):
     close: bool
     ask: Ask
     items: list[Resolved]
+    mark: object
+    """The hub's, from before it was let through."""
     grant: Grant | None
     headers: tuple[tuple[str, str], ...]
 
@@ -183,8 +185,9 @@ class Wire:
             headers = self._origins.answer(request.headers, public=is_public)
             if request.path == self.socket_path and not self._origins.allow(request.headers, public=is_public):
                 raise foreign_origin(request.headers["origin"])
+            mark = self._state.hub.mark()  # first: what is revoked from here on moves it, and voids the answer
             grant = self.gate.admit(request, items, ask.grant)
-            return self._handlers[request.path](Visit(request, transports, close, ask, items, grant, headers))
+            return self._handlers[request.path](Visit(request, transports, close, ask, items, mark, grant, headers))
         except Refusal as refusal:
             return problem(refusal, headers)
         except LogError as error:
@@ -208,7 +211,7 @@ class Wire:
         return ask, self._state.resolve(ask.channels)
 
     def _poll(self, visit: Visit) -> Reply | Hold:
-        mark, remembered = self._state.hub.mark(), self._idle
+        remembered = self._idle
         request, ask, grant = visit.request, visit.ask, visit.grant
         # Who is held already is not told to give it up: this is for those who would come.
         advice = self.advice(visit.transports if self.meter.pressure.room else POLL_ONLY)
@@ -226,7 +229,7 @@ class Wire:
         )
         is_plain = etag is None and "origin" not in request.headers
         if is_plain and not is_news and not ask.wait and not told and not any(_calls_app(item) for item in visit.items):
-            self._remember(remembered, visit, mark, reply)
+            self._remember(remembered, visit, reply)
         return reply
 
     def _events(self, visit: Visit) -> Reply | Hold:
@@ -292,17 +295,17 @@ class Wire:
         newcomer = ask.position is Word.NOW
         return reading, self._state.snapshots(items, reading, visit.request.environ, newcomer=newcomer)
 
-    def _remember(self, idle: Idle, visit: Visit, mark: object, reply: Reply) -> None:
+    def _remember(self, idle: Idle, visit: Visit, reply: Reply) -> None:
         query, grant = visit.request.query, visit.grant
         if len(query) > _IDLE_QUERY:
             return
         if len(idle) >= _IDLE_ANSWERS:
             idle.clear()
         if grant is None:
-            idle[query, visit.transports, ()] = mark, None, reply
+            idle[query, visit.transports, ()] = visit.mark, None, reply
         elif is_with_grant(query):
             credentials = self.gate.credentials_of(visit.request.headers)
-            idle[query, visit.transports, credentials] = mark, self.gate.renews(grant), reply
+            idle[query, visit.transports, credentials] = visit.mark, self.gate.renews(grant), reply
 
 
 def is_with_grant(query: str) -> bool:

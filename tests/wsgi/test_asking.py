@@ -331,6 +331,7 @@ def members(room: App) -> App:
     manager = LoginManager(room.flask)
     manager.user_loader(User)
     manager.login_view = "login"
+    manager.request_loader(lambda request: User("7") if request.headers.get("Authorization") == "Bearer 7" else None)
 
     @room.flask.route("/login")
     def login() -> str:
@@ -351,16 +352,18 @@ def test_login_decorator_and_current_user_work_as_on_a_view(members: App) -> Non
     assert members.poll("room/1", cookie=log_in(members)["session"]).status == 200
 
 
-@pytest.mark.parametrize("by", ["session", "remember_token"])
+@pytest.mark.parametrize("by", ["session", "remember_token", "authorization"])
 def test_user_of_flask_login_is_who_is_revoked(by: str, members: App) -> None:
-    """Also one whom a cookie remembers, and who has no session yet."""
-    cookie = log_in(members, "remember=1")[by]
-    grant = members.poll("room/1", cookie=cookie).json["grant"]["token"]
-    assert "grant" not in members.poll("room/1", cookie=cookie, grant=grant).json
+    """Also one whom a cookie remembers or a header names, and who has no session."""
+    more: dict[str, Any] = {"authorization": "Bearer 7"}
+    if by != "authorization":
+        more = {"cookie": log_in(members, "remember=1")[by]}
+    grant = members.poll("room/1", **more).json["grant"]["token"]
+    assert "grant" not in members.poll("room/1", grant=grant, **more).json
     members.live.revoke(8)
-    assert "grant" not in members.poll("room/1", cookie=cookie, grant=grant).json
+    assert "grant" not in members.poll("room/1", grant=grant, **more).json
     members.live.revoke(7)
-    assert "grant" in members.poll("room/1", cookie=cookie, grant=grant).json
+    assert "grant" in members.poll("room/1", grant=grant, **more).json
 
 
 def test_who_has_logged_out_is_asked_about_anew(members: App) -> None:
