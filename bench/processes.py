@@ -23,7 +23,7 @@ START_WITHIN = 30.0
 """Seconds in which a server must listen."""
 END_WITHIN = 10.0
 """Seconds in which it must end when asked to."""
-QUIET = 0.02
+QUIET = 0.05
 """Share of a processor below which a server has nothing more to do."""
 OPEN_FILES = 60_000
 

@@ -98,10 +98,12 @@ def _granted(peer: str) -> Callable[[Results], float | None]:
 
 
 def _at_edge(results: Results) -> float | None:
-    """Return the polls for each request at the app, if there were enough of them a second to count."""
+    """Return the polls for each request at the app; 0 where there were too few a second for that to mean anything."""
     case = next(iter(cache.CASES))
     rates, each = (results.values(cache.NAME, case, metric) for metric in ("polls/s at the edge", "polls for each"))
-    return min(each) if rates and min(rates) >= EDGE_RATE else None
+    if not rates:
+        return None
+    return min(each) if min(rates) >= EDGE_RATE else 0.0
 
 
 EDGE_RATE = 50_000
