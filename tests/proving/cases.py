@@ -113,7 +113,7 @@ def cursor(request: Request) -> str:
 PUSH = "sse websocket"
 
 CASES = [
-    Case("nothing wrong", nothing, "websocket", options={"plain": True}, browsers=BOTH, control=True),
+    Case("nothing wrong", nothing, "websocket", options={"beside": True}, browsers=BOTH, control=True),
     Case("nothing wrong, polls only", nothing, "poll", best="poll", options={"transports": ["poll"]}, control=True),
     Case("network gone for 20 s, the browser not told", gone, "poll", lasts=20, blocks=True, browsers=BOTH),
     Case("network gone for 20 s, the browser told", unplugged, "offline", lasts=20, blocks=True),

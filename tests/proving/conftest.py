@@ -42,9 +42,9 @@ def row(job: ground.Job, outcomes: dict[ground.Job, ground.Outcome]) -> Row:
 
 @pytest.fixture
 def late(job: ground.Job, outcomes: dict[ground.Job, ground.Outcome]) -> float:
-    """Return by how many seconds machine and browser were late by themselves: an `EventSource` without our client."""
-    beside = next(other for other in outcomes if other[0].options.get("plain") and other[1] == job[1])
-    return max(entry["late"] for entry in _account(outcomes[beside]).told if entry["what"] == "plain")
+    """Return by how many seconds machine and browser were late by themselves."""
+    beside = next(other for other in outcomes if other[0].options.get("beside") and other[1] == job[1])
+    return _account(outcomes[beside]).beside
 
 
 def _account(outcome: ground.Outcome) -> Row:

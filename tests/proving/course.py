@@ -85,6 +85,8 @@ class Row:
     after: str
     climb: float
     """Seconds from the fault's end until it stood on `after`, and stayed. 0: it stood there already."""
+    beside: float
+    """Seconds that the slowest event needed to an `EventSource` beside the client, which no fault is in the way of."""
     told: list[dict[str, Any]]
 
 
@@ -238,6 +240,7 @@ class Course:
             uncaught=[entry["why"] for entry in self.told if entry["what"] == "uncaught"],
             after=self.rung(),
             climb=max(0.0, self._since() - ended),
+            beside=max((entry["late"] for entry in self.told if entry["what"] == "beside"), default=0.0),
             told=self.told,
         )
 
