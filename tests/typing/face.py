@@ -69,3 +69,14 @@ def forgiving() -> str:
     except LandlineError:
         raise
     return ""
+
+
+@room.reader
+def may_read(room_id: int) -> bool:
+    return room_id > 0
+
+
+assert_type(may_read(room_id=3), bool)
+assert_type(live.revoke(7), None)
+assert_type(live.revoke(channel="room/3"), None)
+assert_type(room.revoke(room_id=3), None)
