@@ -77,14 +77,17 @@ async def unplugged(course: Course) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def replaced(course: Course) -> AsyncIterator[None]:
-    """Another version is deployed, which serves no sockets, and then the first one again; each starts before the
-    other ends."""
-    for worker in ("gevent", "gthread"):
-        old, course.server = course.server, await course.site.start(worker)
-        course.proxy.to = course.server.port
-        await course.site.stop(old)
-        if worker == "gevent":
-            yield
+    """Another version is deployed, which serves no sockets, and then the first one again."""
+    await deploy(course, "gevent")
+    yield
+    await deploy(course, "gthread")
+
+
+async def deploy(course: Course, worker: str) -> None:
+    """Start the new server before the old one ends, and send everybody there meanwhile."""
+    old, course.server = course.server, await course.site.start(worker)
+    course.proxy.to = course.server.port
+    await course.site.stop(old)
 
 
 @contextlib.asynccontextmanager
@@ -117,7 +120,8 @@ CASES = [
     Case("nothing wrong, polls only", nothing, "poll", best="poll", options={"transports": ["poll"]}, control=True),
     Case("network gone for 20 s, the browser not told", gone, "poll", lasts=20, blocks=True, browsers=BOTH),
     Case("network gone for 20 s, the browser told", unplugged, "offline", lasts=20, blocks=True),
-    Case("everything 8 s late", with_faults(lambda: faults.late(8)), "long-poll", delay=16),
+    # What an answer has just missed waits for that one to arrive, and for the next.
+    Case("everything 8 s late", with_faults(lambda: faults.late(8)), "long-poll", delay=8 + 8),
     Case(
         "silent connections cut after 2 s, keepalive longer",
         with_faults(lambda: faults.cut_idle(2)),

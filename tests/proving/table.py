@@ -32,7 +32,7 @@ def cells(row: Row) -> tuple[str, ...]:
     return (
         row.case.name,
         row.browser,
-        "changing" if row.case.rung is None else row.rung,
+        row.rung if row.case.rung else f"changing, most {row.rung}",
         f"{row.worst:.1f} s of {row.allowed:.1f}",
         str(row.events),
         f"{len(row.lost)}{resets}",
