@@ -10,7 +10,8 @@ from pathlib import Path
 
 from bench.load import BODY, Readers, Reading, request
 
-GUNICORN = (sys.executable, "-m", "gunicorn", "--no-control-socket", "--backlog", "4096")
+# Ten thousand handshakes may keep a worker from its heartbeat for longer than the 30 s after which it is killed.
+GUNICORN = (sys.executable, "-m", "gunicorn", "--no-control-socket", "--backlog", "4096", "--timeout", "300")
 
 
 @dataclass(frozen=True)
