@@ -177,5 +177,7 @@ def test_unchanged_is_as_described(described: dict[str, Any], orders: App) -> No
         assert re.fullmatch(header["schema"]["pattern"].strip("^$"), answer.headers[name])
 
 
-def test_description_follows_the_prefix() -> None:
-    assert list(describe("/live/line", wire.ALL)["paths"]) == ["/live/line/poll", "/live/line/events", "/live/line/ws"]
+def test_description_follows_the_configuration() -> None:
+    paths = describe("/live/line", wire.ALL, 7.5)["paths"]
+    assert list(paths) == ["/live/line/poll", "/live/line/events", "/live/line/ws"]
+    assert "up to 7.5 s" in paths["/live/line/poll"]["get"]["description"]

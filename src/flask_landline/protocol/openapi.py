@@ -36,14 +36,16 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def describe(prefix: str, transports: Sequence[str]) -> dict[str, Any]:
+def describe(prefix: str, transports: Sequence[str], hold: float) -> dict[str, Any]:
     """Return the description of the wire at a prefix.
 
     Args:
         prefix: the path under which the wire is served.
         transports: the names of the transports there are.
+        hold: seconds a request may be held, at most.
     """
     poll = _operation("poll", "Ask what is new.", POLL_PARAMETERS, "If-None-Match", "The `ETag` of an earlier answer.")
+    poll["description"] = f"`wait` is granted up to {hold:g} s, and less as the advice says."
     poll["responses"] = {"200": _answer(), "304": _unchanged(), **_refusals()}
     events = _operation(
         "events",

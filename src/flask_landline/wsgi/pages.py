@@ -33,7 +33,7 @@ def add_pages(app: Flask, state: State) -> None:
     blueprint = Blueprint("landline", "flask_landline", url_prefix=prefix)
     for endpoint, name in _FILES.items():
         blueprint.add_url_rule(f"/{name}", endpoint, _serve, defaults={"name": name})
-    blueprint.add_url_rule(f"/{_DESCRIPTION}", "openapi", lambda: jsonify(describe(prefix, ALL)))
+    blueprint.add_url_rule(f"/{_DESCRIPTION}", "openapi", lambda: jsonify(describe(prefix, ALL, state.config.hold)))
     names = (*_FILES.values(), _DESCRIPTION, "poll", "events", "ws")
 
     def refuse(name: str) -> Response:
