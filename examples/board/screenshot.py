@@ -40,6 +40,9 @@ def take(browser: Browser, url: str, seconds: float, picture: Path) -> None:
         page.wait_for_function("note => document.querySelector('#notes').textContent.includes(note)", arg=note)
         page.wait_for_timeout(1000 * seconds / len(NOTES))
     other.close()
+    page.locator("[data-rung=websocket] input").click()
+    page.mouse.move(0, 0)  # no switch is to look as if it were about to be flipped
+    page.wait_for_function("document.querySelector('#transport').textContent === 'sse'")
     # A round that brought something, as soon as it is over: the next one begins within half a second.
     page.wait_for_function("flow.querySelector('[data-node=update][data-state=lit]')")
     page.wait_for_function("flow.dataset.current === 'waits'")

@@ -276,10 +276,16 @@ class TestLooks:
             page = Tabs(context).open(board.url)
             expect(page.locator("#notes p")).to_have_count(1, timeout=PATIENCE)
             assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
-            inside = (
-                "[...document.querySelectorAll('.list, pre, section')].filter(one => one.scrollWidth > one.clientWidth)"
-            )
-            assert page.evaluate(f"{inside}.map(one => one.id || one.className)") == []
+            parts = "document.querySelectorAll('.list, pre, section, .wires b, .said')"
+            inside = f"[...{parts}].filter(one => one.scrollWidth > one.clientWidth)"
+            assert page.evaluate(f"{inside}.map(one => one.id || one.className || one.textContent)") == []
+
+    def test_switches_are_large_enough_for_fingers(self, board: Process, browser: Browser) -> None:
+        """44 px: WCAG 2.2, target size (enhanced)."""
+        with browser.new_context(viewport=PHONE) as context:  # type: ignore[arg-type]
+            page = Tabs(context).open(board.url)
+            heights = "[...document.querySelectorAll('#wires label')].map(one => one.offsetHeight)"
+            assert min(page.evaluate(heights)) >= 44
 
     def test_reduced_motion_moves_nothing(self, board: Process, browser: Browser) -> None:
         with browser.new_context(viewport=DESK, reduced_motion="reduce") as context:  # type: ignore[arg-type]

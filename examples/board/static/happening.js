@@ -56,9 +56,9 @@ export class Happening {
     const url = new URL(request.split(" ")[1], location.href);
     const cursor = url.searchParams.get("cursor");
     const wait = url.searchParams.get("wait");
-    const held = wait ? ` wait=${wait}` : "";
-    this.#begin(step, `GET poll ${cursor ? `cursor=${cursor}` : "no cursor yet"}${held}`, request);
-    this.#flow.begin("GET /landline/poll");
+    this.#begin(step, `GET poll ${wait ? `wait=${wait} ` : ""}${cursor ? `cursor=${cursor}` : "no cursor yet"}`, request);
+    this.#flow.begin(`GET ${url.pathname.replace(/wires.\w+/, "wires/…")}`);
+    if (wait) this.#flow.go("checks", `holds it, ${wait} s at most`);
   }
 
   #begin(step, asked, request) {

@@ -14,7 +14,7 @@ export class Wires {
   #reopen;
   #rungs = new Map();
   // Another one for each life of the page: a reload begins with all wires whole.
-  #own = new URL(`wires/${Math.random().toString(36).slice(2, 12)}/`, document.baseURI);
+  #own = new URL(`wires/${Math.random().toString(36).slice(2, 8)}/`, document.baseURI);
   #isShared = true;
   /** What the server has cut. */
   #cut = [];
