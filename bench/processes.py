@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import socket
@@ -11,8 +12,9 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 SERVER_CPU, CLIENT_CPU = 0, 1
 """Server and client have a processor each, so that neither's work slows the other's."""
@@ -59,7 +61,7 @@ def running(command: Sequence[object], port: int, environ: Mapping[str, str] | N
     """Run a server on the servers' processor until the block ends; yields its process id.
 
     Raises:
-        Unable: it did not listen in time; with its last words.
+        Unable: it did not listen in time; and what the block raises, with what the server said of it.
     """
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
@@ -72,9 +74,10 @@ def running(command: Sequence[object], port: int, environ: Mapping[str, str] | N
         )
         try:
             if not _listens(port, process):
-                words.seek(0)
-                raise Unable(f"{command[0]} did not start: {words.read()[-800:].decode(errors='replace')}")
+                raise Unable(f"{command[0]} did not start")
             yield process.pid
+        except Unable as error:
+            raise Unable(f"{error}{_last_error(words)}") from error
         finally:
             _end(process)
 
@@ -160,14 +163,22 @@ def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
+def _last_error(words: IO[bytes]) -> str:
+    """Return the last error that a server wrote, if any: it may be why it could not go on."""
+    words.seek(0)
+    lines = [line.strip() for line in words.read().decode(errors="replace").splitlines()]
+    errors = [line for line in lines if re.search(r"Error|error:|\[(emerg|alert|crit)\]", line)]
+    return f"; it said: {errors[-1][:160]}" if errors else ""
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGTERM)
-    try:
+    with suppress(subprocess.TimeoutExpired):  # ten thousand threads or greenlets take their time
         process.wait(END_WITHIN)
-    except subprocess.TimeoutExpired:
-        # Ten thousand threads or greenlets take their time. The group is this server's own: start_new_session.
+    # And what it left behind: the group is this server's own (start_new_session).
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.wait()
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -72,4 +72,4 @@ def noting(results: Results, peer: str, case: str) -> Iterator[None]:
     try:
         yield
     except Unable as error:
-        results.add_unable(peer, case, " ".join(str(error).split())[-200:])
+        results.add_unable(peer, case, str(error))

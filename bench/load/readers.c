@@ -31,7 +31,7 @@ enum kind { SSE, WEBSOCKET, SOCKETIO, POLL, PUBLISHER };
 struct reader {
     int fd, number;
     enum kind kind;
-    char open, in_frames, matched, opcode;
+    char open, heard, in_frames, matched, opcode;
     char ping[125];                /* its payload, which goes back */
     int ping_size;
     uint8_t header[14];            /* of a frame, as far as it has come in */
@@ -47,7 +47,7 @@ static enum kind kind;
 static const char *first_request, *next_request, *before[MOST_CAPTURES], *after[MOST_CAPTURES];
 static char *publish_request, *publish_stamp;
 static struct reader **readers, publisher = {.fd = -1, .kind = PUBLISHER};
-static int count, told_once;
+static int count, heard, told_once;
 static uint64_t expected;          /* the stamp that counts; 0: any does */
 static int64_t *delays, last_heard;
 static int delivered, wanted;
@@ -220,6 +220,7 @@ static void received(struct reader *r) {
     if (got <= 0) fail("reader %d was cut off%s%s", r->number, got ? ": " : "", got ? strerror(errno) : "");
     buffer[got] = 0;
     last_heard = moment = now();
+    if (!r->heard) r->heard = 1, heard += r->kind != PUBLISHER;
     const char *good = r->kind == WEBSOCKET || r->kind == SOCKETIO ? " 101" : " 20";
     if (!strncmp(buffer, "HTTP/1.", 7) && strncmp(buffer + 8, good, strlen(good)))
         fail("reader %d was answered %.*s", r->number, (int)strcspn(buffer, "\r\n"), buffer);
@@ -283,8 +284,10 @@ static void open_readers(int number) {
         r->kind = kind;
         r->number = count++;
         connect_reader(r);
-        /* As many at once as a backlog holds, or the kernel drops them and tries again a second later. */
-        if (i % 64 == 63) turn(5);
+        /* A backlog that overflows drops connections, or resets them. So wait for answers to most of them; or for a
+         * moment, where a server answers nothing before there is an event. */
+        if (i % 64 == 63)
+            for (int64_t since = now(); count - heard > 256 && now() - since < (heard ? 5000 : 100) * 1000000LL;) turn(5);
     }
     for (int waiting = 1; waiting;) {
         turn(20);
