@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bench: no job {', '.join(unknown)}; there are smoke, {', '.join(JOBS)}", file=sys.stderr)
         return 2
     raise_limits()
+    # Ended from outside, it ends its servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wanted = options.peers.lower().split(",")
     peers = [peer for peer in PEERS if any(word in peer.name.lower() for word in wanted)]
     session = Session(options.quick, options.rounds or (2 if options.quick else 5), peers)
