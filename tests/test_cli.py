@@ -46,7 +46,7 @@ def test_publish_stores_the_value_and_prints_the_cursor(value: str, shop: App) -
         (["orders", ""], "is not JSON"),
         (["orders", "{id: 7}"], "Quote it for the shell"),
         (["orders", "[" * 100_000], "is not JSON"),
-        (["orders", "NaN"], "JSON does not have"),
+        (["orders", "NaN"], "which JSON, or a browser, does not have"),
         (["orders", json.dumps("x" * 70_000)], "LANDLINE_MAX_EVENT"),
         (["order", "1"], "Did you mean 'orders'?"),
         (["room/x", "1"], "No channel 'room/x' is declared"),

@@ -13,6 +13,7 @@ import { openLine } from "./lines.js";
 /**
  * @typedef {object} Host
  * @property {(query: Query, answer: Pushed, rung: Transport) => void} take
+ * @property {number} notBefore the time before which the server will not be asked, by its own word
  * @property {(isPollDue: boolean) => void} changed the line is another, or none
  * @property {(phase: "climb" | "fall", detail: {transport: Transport, why: string}) => void} trace
  */
@@ -132,7 +133,10 @@ export class Climber {
         if (isOpen()) this.#host.take(query, answer, rung);
       },
       end: (why, how) => {
-        if (isOpen()) this.#step({ type: "end", rung, why, ...how });
+        if (!isOpen()) return;
+        // Polls keep the pause too: a server that restarts has said to each of its readers when.
+        if (how?.pauseMs) this.#host.notBefore = this.#env.performance.now() + how.pauseMs;
+        this.#step({ type: "end", rung, why, ...how });
       },
     };
     try {

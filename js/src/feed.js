@@ -7,7 +7,7 @@
 // may answer the join with what was true a second ago.
 
 /** @import {LandlineEvent} from "../../src/flask_landline/static/landline.js" */
-/** @import {Answer} from "./answer.js" */
+/** @import {Pushed} from "./lines.js" */
 
 /**
  * @typedef {object} Query What one poll asks for.
@@ -17,24 +17,25 @@
  * @property {string | null} cursor
  * @property {string | null} main the others' cursor when this was asked
  * @property {URLSearchParams} parameters
+ * @property {string} grant the parameter that shall be in no message
  */
 
 /**
  * The two parts of a cursor. It is opaque to clients (WIRE §2), but this one is of its server's own version.
  *
- * @param {string | null} cursor
+ * @param {string | null} [cursor]
  * @returns {[epoch: string, offset: number]}
  */
 export const parts = (cursor) => {
   const [epoch = "", offset] = `${cursor}`.split("-");
-  return [epoch, Number(offset)];
+  return [epoch, Number(offset) || 0];
 };
 
 /**
  * Whether one position is before another of the same log.
  *
- * @param {string | null} one
- * @param {string | null} other
+ * @param {string | null | undefined} one
+ * @param {string | null | undefined} other
  */
 export const isBefore = (one, other) => {
   const [epoch, offset] = parts(one);
@@ -48,10 +49,10 @@ export class Feed {
   /** @type {Set<string>} */
   joining = new Set();
   #start;
-  /** The newest grant for each set of channels (WIRE §9). @type {Map<string, string>} */
+  /** The newest for each set of channels (WIRE §9), as a parameter. @type {Map<string, string>} */
   #grants = new Map();
-  /** @type {Map<string, number>} the newest offset delivered, or inside a snapshot */
-  #seen = new Map();
+  /** @type {Map<string, number>} of each channel, the newest offset delivered, inside a snapshot, or before it joined */
+  seen = new Map();
 
   /** @param {string | null} start the position of the channels joined before the first answer */
   constructor(start) {
@@ -67,7 +68,7 @@ export class Feed {
   leave(channel) {
     this.reading.delete(channel);
     this.joining.delete(channel);
-    this.#seen.delete(channel);
+    this.seen.delete(channel);
   }
 
   /**
@@ -83,36 +84,39 @@ export class Feed {
     const channels = [...from].sort();
     const parameters = new URLSearchParams(channels.map((channel) => ["channel", channel]));
     if (cursor) parameters.set("cursor", cursor);
-    const grant = this.#grants.get(`${channels}`);
-    if (grant) parameters.set("grant", grant);
-    return { isJoin, from, channels, cursor, main: this.cursor, parameters };
+    const grant = this.#grants.get(`${channels}`) ?? "";
+    return { isJoin, from, channels, cursor, main: this.cursor, parameters, grant };
   }
 
   /**
    * Take an answer in: move on, and keep what is new.
    *
    * @param {Query} query
-   * @param {Partial<Answer>} answer a pushed one may be without a cursor: more belongs to it
+   * @param {Pushed} answer a pushed one may be without a cursor: more belongs to it
    * @returns {LandlineEvent[]} what to deliver, in order
    */
   take({ isJoin, from, channels, main }, { data, cursor, reset, grant }) {
-    if (grant) this.#grants.set(`${channels}`, grant.token);
+    if (grant) this.#grants.set(`${channels}`, `&grant=${grant.token}`);
     // Who joined may lack what a line has brought to the others meanwhile, so all go on from before that.
     const next = cursor ?? this.cursor;
     this.cursor = isJoin && !isBefore(next, main) ? main : next;
     this.#start = null;
     // Those taken off meanwhile stay off.
-    for (const channel of channels) if (from.delete(channel)) this.reading.add(channel);
+    for (const channel of channels) {
+      if (!from.delete(channel)) continue;
+      this.reading.add(channel);
+      if (isJoin) this.seen.set(channel, parts(cursor)[1]);
+    }
     // Another life of the log, or a shorter one: all offsets may come again.
-    if (reset && reset.reason !== "trimmed") this.#seen.clear();
-    for (const channel of reset?.channels ?? []) this.#seen.delete(channel);
+    if (reset && reset.reason !== "trimmed") this.seen.clear();
+    for (const channel of reset?.channels ?? []) this.seen.delete(channel);
     return (data ?? []).filter((event) => this.#isNew(event));
   }
 
   /** @param {LandlineEvent} event */
-  #isNew({ channel, offset }) {
-    const isNew = this.reading.has(channel) && offset > (this.#seen.get(channel) ?? -1);
-    if (isNew) this.#seen.set(channel, offset);
+  #isNew({ channel, offset, snapshot }) {
+    const isNew = this.reading.has(channel) && (snapshot || offset > (this.seen.get(channel) ?? -1));
+    if (isNew) this.seen.set(channel, offset);
     return isNew;
   }
 }

@@ -94,7 +94,7 @@ export class Ladder {
         if (line && now >= this.#silentAt) end(line, "silence");
         if (probe && now >= this.#proofDueAt) end(probe, "no hello");
         if (event.mayOpen && !this.probe) {
-          this.probe = this.#next(now);
+          this.probe = this.#candidates().find((rung) => this.#rung(rung).at <= now);
           this.#proofDueAt = now + this.#proveMs;
           if (this.probe) actions.push(["open", this.probe, "opened"]);
         }
@@ -144,7 +144,7 @@ export class Ladder {
    * @returns {Transport}
    */
   polling(now) {
-    const isLeft = PUSHED.every((rung) => !this.#rungs.includes(rung) || this.#rung(rung).failures);
+    const isLeft = this.#candidates().every((rung) => this.#rung(rung).failures);
     const mayHold = this.#rungs.includes("long-poll") && this.#rung("long-poll").at <= now;
     return isLeft && mayHold ? "long-poll" : "poll";
   }
@@ -168,11 +168,6 @@ export class Ladder {
   /** Drop all that was learned: the network is another one. */
   forget() {
     this.#known.clear();
-  }
-
-  /** @param {number} now */
-  #next(now) {
-    return this.#candidates().find((rung) => this.#rung(rung).at <= now);
   }
 
   /** Better rungs than the line's, best first; none below one that is only waiting to be reconnected. */

@@ -18,7 +18,8 @@ export class Landline extends EventTarget {
   #poller;
   /** @type {Set<{channel: string, handler: Handler}>} */
   #handlers = new Set();
-  #closing = new AbortController();
+  /** Options of the page's listeners: `signal` takes them off, and by `capture` the document's own events get here too. */
+  #closing = Object.assign(new AbortController(), { capture: true });
   /** Remember a position for the next page of this tab, and return the one remembered. @type {(cursor?: string | null) => string | null | void} */
   #keep;
 
@@ -134,7 +135,7 @@ export class Landline extends EventTarget {
     try {
       await handler(event.data, event);
     } catch (cause) {
-      const message = `A handler of "${event.channel}" failed at ${event.offset}: ${cause}. Mend it; the feed goes on.`;
+      const message = `A handler of "${event.channel}" failed at ${event.offset}: ${cause}. The feed goes on.`;
       this.#tell("error", new LandlineError(message, { code: "handler", cause }));
     }
   }
@@ -159,7 +160,7 @@ export class Landline extends EventTarget {
       if (type in HIDES) this.#poller.halt("hidden", !!HIDES[type]);
     };
     for (const type of [...Object.keys(HIDES), "visibilitychange", "online", "offline"]) {
-      window?.addEventListener(type, look, { signal: this.#closing.signal, capture: true });
+      window?.addEventListener(type, look, this.#closing);
     }
     look({});
   }
@@ -168,5 +169,5 @@ export class Landline extends EventTarget {
 /** @param {number} ms */
 function checkMs(ms) {
   // Anything else would have the page ask without a pause.
-  if (!(ms >= 0 && ms < Infinity)) throw new TypeError(`"${ms}" is no duration; pass milliseconds.`);
+  if (!(ms >= 0 && ms < Infinity)) throw new TypeError(`"${ms}" is no duration in milliseconds.`);
 }

@@ -9,7 +9,7 @@ import { parts } from "./feed.js";
 /**
  * An answer as a line brings it: a hello has a nonce, and a part of an answer no cursor.
  *
- * @typedef {Partial<import("./answer.js").Answer> & {nonce?: string, keepalive?: number}} Pushed
+ * @typedef {Omit<Partial<import("./answer.js").Answer>, "cursor"> & {cursor?: string | null, nonce?: string, keepalive?: number}} Pushed
  */
 
 /**
@@ -26,7 +26,7 @@ import { parts } from "./feed.js";
  * @param {Listener} listener
  * @returns {() => void} closes it
  */
-export function openLine(env, rung, url, { parameters, channels }, listener) {
+export function openLine(env, rung, url, { parameters, channels, grant }, listener) {
   // Where one is absent, its rung falls like any other that cannot be opened.
   const { WebSocket, EventSource } = /** @type {Required<Env>} */ (env);
   /** @param {string} text */
@@ -38,16 +38,17 @@ export function openLine(env, rung, url, { parameters, channels }, listener) {
     }
   };
   if (rung === "websocket") {
-    const socket = new WebSocket(`${url}ws?${parameters}`.replace("http", "ws"), "landline.v1");
+    const socket = new WebSocket(`${url}ws?${parameters}${grant}`.replace("http", "ws"), "landline.v1");
     socket.onmessage = ({ data }) => {
       const answer = read(data);
       if (answer) listener.take(answer);
     };
-    // WIRE §6: 1001 is going away, to be carried on elsewhere; 1013 too much now, so fall.
-    socket.onclose = ({ code }) => listener.end(`closed: ${code}`, { calm: code === 1001, busy: code === 1013 });
+    // WIRE §6: 1001 is going away, to be carried on elsewhere after a pause; 1013 too much now, so fall.
+    socket.onclose = ({ code, reason }) =>
+      listener.end(`closed: ${code}`, { calm: code === 1001, busy: code === 1013, pauseMs: reason * 1000 || 0 });
     return () => socket.close();
   }
-  const source = new EventSource(`${url}events?${parameters}`);
+  const source = new EventSource(`${url}events?${parameters}${grant}`);
   /** @type {{channel: string, offset: number} | undefined} what the next block is */
   let snapshot;
   /** @param {{type: string, data?: string, lastEventId?: string}} block */

@@ -42,7 +42,7 @@ const LOOP_PAUSE_MS = 10000;
 // Servers and proxies round: what part of the time granted a held poll has to be held.
 const HELD = 0.8;
 // Longer timers overflow 32 bits in every browser, and fire at once.
-const TIMER_MS = 2 ** 31 - 1;
+const TIMER_MS = 2e9;
 
 export class Poller {
   #env;
@@ -76,7 +76,7 @@ export class Poller {
   // Until the server's first advice.
   #adviceMs = 2000;
   /** The time before which the server will not be asked, by its own word. */
-  #notBefore = 0;
+  notBefore = 0;
   /** Polls since `#vainSince` that brought nothing at all, all at one cursor. */
   #vain = 0;
   #vainSince = 0;
@@ -131,7 +131,7 @@ export class Poller {
     const { intervalMs, hiddenIntervalMs, transports, share } = this.#settings;
     const now = this.#env.performance.now();
     const isBehind = this.#holds.has("background");
-    const mayOpen = this.#isAnswered && !isBehind && !this.#main.failures && this.#notBefore <= now;
+    const mayOpen = this.#isAnswered && !isBehind && !this.#main.failures && this.notBefore <= now;
     const isWanted = reading.size > 0 && !LINELESS.some((why) => this.#holds.has(why));
     // Others shall not get what a choosy page has chosen for itself.
     this.#share.watch(isWanted && share && transports.length > 3);
@@ -145,7 +145,7 @@ export class Poller {
     const isShort = isJoin || isPushed || this.#owed || isBehind || !this.#holdMs;
     const kind = isShort ? "poll" : this.#climber.ladder.polling(now);
     const pace = isJoin ? this.#joins : this.#main;
-    const dueAt = Math.max(this.#notBefore, pace.dueAt(kind === "poll" ? everyMs : LEAST_MS));
+    const dueAt = Math.max(this.notBefore, pace.dueAt(kind === "poll" ? everyMs : LEAST_MS));
     const waitMs = Math.max(0, Math.ceil(dueAt - now));
     const holds = this.#owed ? QUIET.slice(0, FIRM) : QUIET;
     const held = holds.find((why) => this.#holds.has(why)) ?? (isPushed && !isJoin && "live");
@@ -156,7 +156,7 @@ export class Poller {
   /** Ask now, whatever the server said. */
   poll() {
     this.#owed = true;
-    if (this.#vain < LOOP_POLLS) this.#notBefore = 0;
+    if (this.#vain < LOOP_POLLS) this.notBefore = 0;
     this.#cutHeld();
     this.#hurry();
   }
@@ -245,7 +245,7 @@ export class Poller {
     if (!isJoin) this.#kind = transport;
     this.#showStatus();
     this.trace("ask", { transport, request });
-    const reply = await get(this.#env, address, timeoutMs + holdMs, asking);
+    const reply = await get(this.#env, address + query.grant, timeoutMs + holdMs, asking);
     if (this.#asking !== asking) return;
     const answer = readAnswer(reply, request);
     const ms = Math.round(performance.now() - startedAt);
@@ -280,8 +280,8 @@ export class Poller {
       this.#vain = 0;
     }
     if (++this.#vain >= LOOP_POLLS) {
-      this.#notBefore = now + LOOP_PAUSE_MS;
-      const message = `${LOOP_POLLS} polls at once brought nothing. Does a handler call poll()? Pausing.`;
+      this.notBefore = now + LOOP_PAUSE_MS;
+      const message = `${LOOP_POLLS} polls at once brought nothing. Does a handler call poll()?`;
       this.#tell("error", new LandlineError(message, { code: "loop" }));
     }
     if (pace === this.#main) {
@@ -344,8 +344,8 @@ export class Poller {
     // One that was to be held is a rung of the ladder: it is a failure only if a short one fails too.
     if (isHeld) this.#climber.ladder.demote(transport, now, random, retryAfterMs);
     // "busy" refuses the holding; short polls still work.
-    if (!isHeld || error.code !== "busy") this.#notBefore = now + retryAfterMs;
-    const isNew = !isHeld && pace.failed(error.message, this.#notBefore, random);
+    if (!isHeld || error.code !== "busy") this.notBefore = now + retryAfterMs;
+    const isNew = !isHeld && pace.failed(error.message, this.notBefore, random);
     if (isHeld) pace.hurry();
     this.#showStatus();
     if (isNew) this.#tell("error", error);

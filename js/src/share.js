@@ -108,7 +108,7 @@ export class Share {
           if (!lock || signal.aborted) return;
           // Those who followed another poll now, and come back.
           this.#tell({ end: "new leader" });
-          return new Promise((release) => signal.addEventListener("abort", release));
+          return new Promise((release) => (signal.onabort = release));
         })
         .catch(() => become(true));
     request({ ifAvailable: true });
@@ -123,7 +123,7 @@ export class Share {
    */
   open({ channels, cursor }, nonce, listener) {
     this.#line = { nonce, listener, from: parts(cursor)[1] };
-    this.#tell({ id: this.#id, channels, cursor: `${cursor}`, nonce });
+    this.#tell({ id: this.#id, channels, cursor, nonce });
   }
 
   /** Read no more what no tab wants. */
@@ -144,23 +144,22 @@ export class Share {
    * @param {unknown} [reset]
    */
   pass(events, reset) {
-    const { reading, cursor } = this.#feed;
+    const { reading, seen, cursor } = this.#feed;
     const floors = this.#floors;
     if (reset) {
       this.#recent = [];
       floors.clear();
     }
-    for (const channel of reading) if (!floors.has(channel)) floors.set(channel, parts(cursor)[1]);
-    /** @param {LandlineEvent} event */
-    const raise = ({ channel, offset }) => {
-      const floor = floors.get(channel) ?? Infinity;
-      if (floor < offset) floors.set(channel, offset);
-    };
-    // A snapshot is for who asked, and stands for all that came before it.
-    const data = events.filter((event) => !event.snapshot || raise(event));
+    for (const channel of reading) {
+      if (!floors.has(channel)) floors.set(channel, Math.max(parts(cursor)[1], seen.get(channel) ?? 0));
+    }
+    // A snapshot is for who asked for it.
+    const data = events.filter(({ snapshot }) => !snapshot);
     this.#recent.push(...data);
-    this.#recent.splice(0, this.#recent.length - KEPT).forEach(raise);
-    if (this.leads) this.#tell(reset ? { end: "reset" } : { data, cursor: `${cursor}` });
+    for (const { channel, offset } of this.#recent.splice(0, this.#recent.length - KEPT)) {
+      if (offset > (floors.get(channel) ?? Infinity)) floors.set(channel, offset);
+    }
+    if (this.leads) this.#tell(reset ? { end: "reset" } : { data, cursor });
   }
 
   /** @param {Message} message */
@@ -169,7 +168,7 @@ export class Share {
   }
 
   /** @param {Message} message */
-  #hear({ id, channels = [], to, end, status, data, cursor = "", nonce }) {
+  #hear({ id, channels = [], to, end, status, data, cursor, nonce }) {
     // Other followers are the leader's business.
     if (id) return this.leads && this.#serve(id, channels, cursor, nonce);
     const line = this.#line;
@@ -179,21 +178,20 @@ export class Share {
     line.isProved = true;
     // A leader that is catching up may be behind where this tab began.
     const isOld = isBefore(cursor, this.#feed.cursor);
-    line.listener.take({ data: data?.filter(({ offset }) => offset > line.from), cursor: isOld ? undefined : cursor, nonce: to });
+    line.listener.take({ data: data?.filter(({ offset }) => offset > line.from), cursor: isOld ? null : cursor, nonce: to });
   }
 
   /**
    * @param {string} id
    * @param {string[]} channels none: the follower is gone
-   * @param {string} cursor
+   * @param {string | null} [cursor]
    * @param {string} [nonce]
    */
   #serve(id, channels, cursor, nonce) {
     this.#theirs.set(id, channels);
-    const isTooMuch = this.prune().size > MOST;
-    if (isTooMuch) this.#theirs.delete(id);
+    const isTooMuch = this.prune().size > MOST && this.#theirs.delete(id);
     const [epoch, from] = parts(cursor);
-    const here = `${this.#feed.cursor}`;
+    const here = this.#feed.cursor;
     const isBehind = epoch !== parts(here)[0] || channels.some((channel) => from < (this.#floors.get(channel) ?? Infinity));
     const data = this.#recent.filter(({ channel, offset }) => offset > from && channels.includes(channel));
     this.#tell({ to: nonce, data, cursor: here, end: isBehind ? "behind" : "" });

@@ -160,12 +160,90 @@ test("a stream's blocks make the same events: offset from the id, snapshots anno
   assert.equal(fake.line.cursor, "f-4");
   assert.deepEqual(fake.tells("reset"), [{ channels: ["orders"], reason: "epoch" }]);
   stream.block("landline", { goodbye: { retry: 2 } }, "f-4");
-  await fake.browser.advance(0);
-  assert.equal(fake.browser.last.query, "channel=orders&cursor=f-4");
   assert.ok(stream.closed);
-  assert.equal(fake.browser.lines.length, 1);
-  await fake.browser.advance(2000);
+  // Polls keep the pause as well: all readers of a server that restarts would come at once.
+  const { length } = fake.browser.asked;
+  await fake.browser.advance(1999);
+  assert.deepEqual([fake.browser.asked.length, fake.browser.lines.length], [length, 1]);
+  await fake.browser.advance(1);
+  assert.equal(fake.browser.last.query, "channel=orders&cursor=f-4");
   assert.equal(fake.browser.lines.length, 2);
+});
+
+test("a socket's 1001 says the pause too", async () => {
+  const fake = await start();
+  const { browser } = fake;
+  socket(fake).hello();
+  const { length } = browser.asked;
+  socket(fake).onclose?.({ code: 1001, reason: "1.5" });
+  await browser.advance(1499);
+  assert.equal(browser.asked.length, length);
+  await browser.advance(1);
+  assert.equal(browser.asked.length, length + 1);
+  assert.equal(browser.lines.length, 2);
+});
+
+test("the silence that ends a line is twice the keepalive that its hello told", async () => {
+  const fake = await start();
+  const line = socket(fake);
+  line.tell({ data: null, cursor: "e-0", nonce: line.query.get("nonce"), keepalive: 40 });
+  await fake.browser.advance(79999);
+  assert.equal(fake.line.status, "live");
+  await fake.browser.advance(1);
+  assert.equal(fake.line.status, "polling");
+});
+
+test("a hello's cursor is where one who missed nothing stands", async () => {
+  const fake = await start();
+  const line = socket(fake);
+  line.tell({ data: null, cursor: "e-70", nonce: line.query.get("nonce") });
+  assert.equal(fake.line.cursor, "e-70");
+});
+
+test("a channel put on later gets nothing from before, however far back the others stand", async () => {
+  const fake = makeLine({ cursor: "e-5", transports: ["poll"] });
+  const { browser } = fake;
+  browser.script = [answer(null, "e-5"), answer(null, "e-9"), answer([event("room", 7), event("orders", 8), event("room", 10)], "e-10")];
+  fake.follow("orders");
+  await browser.advance(0);
+  fake.follow("room");
+  await browser.advance(2000);
+  assert.equal(browser.last.query, "channel=orders&channel=room&cursor=e-5");
+  assert.deepEqual(fake.got, [["orders", 8], ["room", 10]]);
+});
+
+test("a join answered from a cache takes all back to where it was answered", async () => {
+  const fake = makeLine({ cursor: "e-5", transports: ["poll"] });
+  const { browser } = fake;
+  browser.script = [answer(null, "e-5"), answer(null, "e-3")];
+  browser.quiet = answer(null, "e-3");
+  fake.follow("orders");
+  await browser.advance(0);
+  fake.follow("room");
+  await browser.advance(2000);
+  assert.equal(browser.last.query, "channel=orders&channel=room&cursor=e-3");
+});
+
+test("the newest grant goes along, for the channels it is for, and into no message", async () => {
+  const grant = (/** @type {string} */ token) => ({ grant: { token, expires: 1 } });
+  const fake = makeLine({ cursor: "e-0" }, [answer(null, "e-0", { transports: ALL, .../** @type {any} */ (grant("one")) })]);
+  const { browser } = fake;
+  browser.quiet = answer(null, "e-0", { transports: ALL });
+  fake.follow("orders");
+  await browser.advance(0);
+  assert.equal(socket(fake).query.get("grant"), "one");
+  const line = socket(fake);
+  line.tell({ data: null, cursor: "e-0", nonce: line.query.get("nonce"), ...grant("two") });
+  fake.line.poll();
+  await browser.advance(0);
+  assert.equal(browser.last.query, "channel=orders&cursor=e-0&grant=two");
+  fake.follow("room");
+  await browser.advance(0);
+  assert.deepEqual(browser.asked.slice(-2).map(({ query }) => query), ["channel=room", "channel=orders&channel=room&cursor=e-0"]);
+  browser.script = [problem(503, "busy")];
+  fake.line.poll();
+  await browser.advance(0);
+  assert.doesNotMatch(JSON.stringify([fake.trace.map((detail) => /** @type {any} */ (detail).request), fake.tells("error").map(({ message }) => message)]), /two|grant/);
 });
 
 test("an error of a stream ends it; a channel named error or open does not, nor its opening", async () => {

@@ -204,3 +204,59 @@ test("after a sleep the page asks once, not for all it missed", async () => {
   await browser.advance(2000);
   assert.equal(browser.asked.length, 3);
 });
+
+test("a frozen page has nothing under way, and polls at once when it thaws", async () => {
+  const { browser } = await start();
+  await browser.fire("freeze");
+  await browser.advance(60000);
+  assert.equal(browser.asked.length, 1);
+  await browser.fire("resume");
+  assert.equal(browser.asked.length, 2);
+});
+
+// remember
+
+/** @param {Record<string, string>} [kept] */
+function makeStorage(kept = {}) {
+  return {
+    kept,
+    getItem: (/** @type {string} */ key) => kept[key] ?? null,
+    setItem: (/** @type {string} */ key, /** @type {string} */ value) => void (kept[key] = value),
+  };
+}
+
+test("remember: the next page of the tab goes on where this one was left", async () => {
+  const sessionStorage = makeStorage();
+  const first = makeLine({ remember: true }, [answer(null, "c7")], ({ env }) => Object.assign(env, { sessionStorage }));
+  first.follow("orders");
+  await first.browser.advance(0);
+  await first.browser.fire("pagehide");
+  const next = makeLine({ remember: true }, [], ({ env }) => Object.assign(env, { sessionStorage }));
+  next.follow("orders");
+  await next.browser.advance(0);
+  assert.equal(next.browser.last.query, "channel=orders&cursor=c7");
+  const other = makeLine({ remember: true, cursor: "c9" }, [], ({ env }) => Object.assign(env, { sessionStorage }));
+  other.follow("orders");
+  await other.browser.advance(0);
+  assert.equal(other.browser.last.query, "channel=orders&cursor=c9");
+});
+
+test("nothing is remembered unasked, and a browser that forbids it is no error", async () => {
+  const sessionStorage = makeStorage();
+  const unasked = makeLine({}, [], ({ env }) => Object.assign(env, { sessionStorage }));
+  unasked.follow("orders");
+  await unasked.browser.advance(0);
+  await unasked.browser.fire("pagehide");
+  assert.deepEqual(sessionStorage.kept, {});
+  const forbidden = makeLine({ remember: true }, [], ({ env }) =>
+    Object.defineProperty(env, "sessionStorage", {
+      get() {
+        throw new DOMException("denied", "SecurityError");
+      },
+    }),
+  );
+  forbidden.follow("orders");
+  await forbidden.browser.advance(0);
+  await forbidden.browser.fire("pagehide");
+  assert.equal(forbidden.browser.asked.length, 1);
+});

@@ -279,7 +279,7 @@ test("an absurd Retry-After does not overflow the timer", async () => {
   browser.script = [problem(503, "busy", {}, { "Retry-After": "99999999999" })];
   await browser.advance(2000);
   assert.equal(browser.asked.length, 2);
-  await browser.advance(2 ** 31 - 2);
+  await browser.advance(2e9 - 1);
   assert.equal(browser.asked.length, 2);
   await browser.advance(1);
   assert.equal(browser.asked.length, 3);

@@ -71,6 +71,12 @@ test("a tab with another channel: the leader reads it too", async () => {
   await origin.calm();
   checkAll(origin);
   assert.deepEqual(tabs[0]?.line.cursor, other.line.cursor);
+  // Who leads no more reads for itself alone.
+  await tabs[0]?.browser.show("hidden");
+  await origin.advance(40000);
+  assert.match(`${tabs[0]?.browser.last.query}`, /^channel=orders&cursor=/);
+  await tabs[0]?.browser.show("visible");
+  await origin.advance(40000);
   await other.leave();
   await origin.advance(3000);
   assert.deepEqual(origin.lines[0]?.query.getAll("channel"), ["orders"]);
@@ -129,11 +135,17 @@ test("a reset is each tab's own: all ask for themselves", async () => {
   /** @type {any[]} */
   const resets = [];
   for (const { line } of tabs) line.addEventListener("reset", (event) => resets.push(/** @type {CustomEvent} */ (event).detail.reason));
+  // Only the leader finds out by itself.
   origin.epoch = "f";
-  for (const { line } of tabs) line.poll();
+  origin.log = ["orders", "orders", "orders"];
+  for (const { got } of tabs) got.set("orders", []);
+  tabs.find(({ leads }) => leads)?.line.poll();
   await origin.advance(5000);
   assert.deepEqual(resets, ["epoch", "epoch", "epoch"]);
   assert.equal(origin.lines.length, 1);
+  origin.publish("orders");
+  await origin.calm();
+  for (const { got } of tabs) assert.deepEqual(got.get("orders"), [1, 2, 3, 4]);
 });
 
 test("who chose its transports, or wants no sharing, has a line of its own", async () => {

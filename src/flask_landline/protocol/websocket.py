@@ -60,8 +60,8 @@ class WebSocket:
         return _sign(cursor, advice, at, b"")
 
     def goodbye(self, retry: float) -> bytes:
-        """Close: going away."""
-        return close_frame(CloseCode.GOING_AWAY)
+        """Close: going away; the reason is the pause, in seconds."""
+        return close_frame(CloseCode.GOING_AWAY, f"{retry:.3f}")
 
 
 def accept(path: str, headers: Mapping[str, str]) -> bytes:
