@@ -41,9 +41,10 @@ class Tabs:
         self._context = context
         self.complaints: list[str] = []
 
-    def open(self, url: str, *, clock: bool = False, status: str = "live") -> Page:
-        """Open a window, and have the snapshots and the status."""
+    def open(self, url: str, *, clock: bool = False, before: str = "", status: str = "live") -> Page:
+        """Open a window, run a script before its own, and have the snapshots and the status."""
         page = self._context.new_page()
+        page.add_init_script(before)
         if clock:
             page.clock.install()
         page.on("pageerror", lambda error: self.complaints.append(error.stack or error.message))

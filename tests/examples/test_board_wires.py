@@ -137,6 +137,18 @@ class TestCutWires:
         expect_transport(page, "sse")
         forgive(tabs)
 
+    def test_paused_page_is_cut_and_asks_nothing(self, board: Process, tabs: Tabs) -> None:
+        page = tabs.open(board.url)
+        page.click("#pause")
+        polls: list[str] = []
+        page.on("request", lambda request: polls.append(request.url) if "poll?" in request.url else None)
+        flip(page, "websocket")
+        expect(said(page, "websocket")).to_have_text("cut", timeout=PATIENCE)
+        assert polls == []
+        page.click("#pause")
+        expect_transport(page, "sse")
+        forgive(tabs)
+
     def test_server_that_is_gone_leaves_the_switch_as_it_was(self, tmp_path: Path, tabs: Tabs) -> None:
         with serve(tmp_path) as server:
             page = tabs.open(server.url)
@@ -198,6 +210,19 @@ class TestSharing:
         for tab in (one, two):
             expect(tab.locator("#notes p")).to_have_text(["shared again"], timeout=PATIENCE)
         forgive(tabs)
+
+
+@pytest.mark.browser
+def test_page_without_locks_says_so_and_may_be_cut(board: Process, tabs: Tabs) -> None:
+    """As by plain HTTP from another machine: the browser has no locks there."""
+    page = tabs.open(board.url, before="Object.defineProperty(navigator, 'locks', { value: undefined })")
+    expect(said(page, "shared")).to_have_text("needs https")
+    expect(page.locator("[data-rung=shared] input")).to_be_disabled()
+    flip(page, "websocket")
+    expect_transport(page, "sse")
+    flip(page, "websocket")
+    expect_transport(page, "websocket")
+    forgive(tabs)
 
 
 UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n".format(

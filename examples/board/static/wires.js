@@ -12,7 +12,9 @@ const landline = new URL(".", import.meta.resolve("landline"));
 export class Wires {
   #line;
   #reopen;
-  #rungs = new Map();
+  /** The switch for sharing, and those of the wires. */
+  #shared;
+  #wires = new Map();
   // Another one for each life of the page: a reload begins with all wires whole.
   #own = new URL(`wires/${Math.random().toString(36).slice(2, 8)}/`, document.baseURI);
   #isShared = true;
@@ -33,11 +35,13 @@ export class Wires {
   constructor(reopen) {
     this.#reopen = reopen;
     for (const item of get("wires").children) {
-      const [input, said] = [item.querySelector("input"), item.querySelector(".said")];
-      this.#rungs.set(item.dataset.rung, { item, input, said });
-      input.addEventListener("change", () => this.#change(item.dataset.rung, input.checked));
+      const rung = { item, input: item.querySelector("input"), said: item.querySelector(".said") };
+      if (item.dataset.rung === "shared") this.#shared = rung;
+      else this.#wires.set(item.dataset.rung, rung);
+      rung.input.addEventListener("change", () => this.#change(rung));
     }
-    if (!navigator.locks) this.#rungs.get("shared").input.disabled = true;
+    // Browsers have locks for secure pages only; without them, each tab has a line of its own.
+    if (!navigator.locks) Object.assign(this.#shared.input, { disabled: true, checked: false });
     setInterval(() => this.#countFollowers(), LOOK_MS);
   }
 
@@ -61,32 +65,24 @@ export class Wires {
     this.#show();
   }
 
-  /**
-   * A switch was flipped. A page that cuts has a line of its own, one that shares has no cut: so either undoes the other.
-   *
-   * @param {string} name
-   * @param {boolean} isOn
-   */
-  #change(name, isOn) {
-    for (const [other, { input }] of this.#rungs) {
-      if (name === "shared" && isOn) input.checked = true;
-      if (name !== "shared" && !isOn && other === "shared") input.checked = false;
-    }
+  /** A page that cuts has a line of its own, one that shares has no cut: so either switch undoes the other. */
+  #change({ input }) {
+    if (input !== this.#shared.input) this.#shared.input.checked &&= input.checked;
+    else if (input.checked) for (const wire of this.#wires.values()) wire.input.checked = true;
     // One after the other, and each time what is wanted by then.
     this.#work = this.#work.then(() => this.#apply());
   }
 
   async #apply() {
-    const shared = this.#rungs.get("shared").input;
-    const isShared = shared.checked;
-    const cut = [...this.#rungs].filter(([name, { input }]) => name !== "shared" && !input.checked).map(([name]) => name);
+    const isShared = this.#shared.input.checked;
+    const cut = [...this.#wires.keys()].filter((name) => !this.#wires.get(name).input.checked);
     // What is to be cut is a line that is up, not one that the page has just let go by itself.
     if (this.#isShared && !isShared && this.#move(false) && cut.length) await this.#settle();
     const trouble = `${cut}` === `${this.#cut}` ? "" : await this.#post(cut);
     get("wires-trouble").textContent = trouble;
     if (trouble) {
-      shared.checked = this.#isShared;
-      for (const [name, { input }] of this.#rungs) if (name !== "shared") input.checked = !this.#cut.includes(name);
+      this.#shared.input.checked = this.#isShared;
+      for (const [name, { input }] of this.#wires) input.checked = !this.#cut.includes(name);
     } else {
       this.#tries = new Map(cut.map((name) => [name, this.#tries.get(name) ?? 0]));
       this.#cut = cut;
@@ -133,17 +129,12 @@ export class Wires {
 
   #show() {
     const used = this.#line.transport;
-    for (const [name, { item, input, said }] of this.#rungs) {
-      const isUsed = name === used;
-      if (isUsed) item.setAttribute("aria-current", "true");
-      else item.removeAttribute("aria-current");
-      item.dataset.state = !input.checked ? "cut" : isUsed ? "used" : "whole";
-      said.textContent = name === "shared" ? this.#sharing(isUsed) : this.#state(name, isUsed);
-    }
+    show(this.#shared, used === "shared", this.#sharing(used === "shared"));
+    for (const [name, wire] of this.#wires) show(wire, name === used, this.#state(name, name === used));
   }
 
   #sharing(isUsed) {
-    const { input } = this.#rungs.get("shared");
+    const { input } = this.#shared;
     if (input.disabled) return "needs https";
     if (!input.checked) return "not shared";
     if (isUsed) return "another tab leads";
@@ -153,7 +144,7 @@ export class Wires {
 
   #state(name, isUsed) {
     const tries = this.#tries.get(name);
-    if (!this.#rungs.get(name).input.checked) {
+    if (!this.#wires.get(name).input.checked) {
       if (tries === undefined) return "cutting …";
       return tries ? `cut, tried ${tries}×` : "cut";
     }
@@ -161,4 +152,11 @@ export class Wires {
     if (this.#offered.length && !this.#offered.includes(name)) return "not offered";
     return this.#fallen.has(name) ? "tried again soon" : "ready";
   }
+}
+
+function show({ item, input, said }, isUsed, words) {
+  if (isUsed) item.setAttribute("aria-current", "true");
+  else item.removeAttribute("aria-current");
+  item.dataset.state = !input.checked ? "cut" : isUsed ? "used" : "whole";
+  said.textContent = words;
 }
