@@ -94,6 +94,7 @@ class TestCutWires:
         expect(page.locator("#status")).to_have_text("offline", timeout=PATIENCE)
         expect(page.locator("#fault")).to_contain_text("The wire is cut here")
         expect(rows(page).first).to_contain_text("failed: cut")
+        expect(page.locator("#response")).to_contain_text('"code": "cut"')
         post(board, "meanwhile")
         failed = rows(page).first.get_attribute("data-step")
         expect(rows(page).first).not_to_have_attribute("data-step", failed or "", timeout=PATIENCE)

@@ -183,8 +183,9 @@ function describe(response) {
 
 /** A response as text: a line a field, long lists cut short. */
 function json(response) {
-  if (response instanceof LandlineError) return response.message;
-  const given = Object.entries(response).filter(([, value]) => value !== undefined);
+  const isRefusal = response instanceof LandlineError;
+  if (isRefusal && !response.problem) return response.message;
+  const given = Object.entries(isRefusal ? response.problem : response).filter(([, value]) => value !== undefined);
   const fields = given.map(([name, value]) => `"${name}": ${JSON.stringify(value, shorten)}`);
   return `{${fields.join(",\n ")}}`;
 }
