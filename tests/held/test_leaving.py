@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import socket
-import struct
 import sys
 import threading
 import time
@@ -102,7 +101,9 @@ class Held:
             assert 0 < retry <= 60
             assert int(block[1]) == pytest.approx(retry * 1000, abs=1)
         else:
-            assert self.data.endswith(b"\x88\x02" + struct.pack(">H", 1001)), self.data
+            close = re.search(rb"\x88.\x03\xe9([0-9.]+)$", self.data, re.DOTALL)  # 1001, and the pause in seconds
+            assert close, self.data
+            assert 0 < float(close[1]) <= 60
 
 
 @contextlib.contextmanager
