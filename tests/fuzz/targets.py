@@ -299,7 +299,9 @@ def head(data: bytes) -> None:
     # What comes in pieces is answered as far as it can be; how much comes at once is limited.
     ends = [answers[-1].detail for answers in (whole, pieces) if answers]
     if not any("not HTTP/1.1" in detail or "at once" in detail for detail in ends):
-        assert whole == pieces
+        # Not the advice, which follows the machine's load.
+        bodies = [[(answer.status, answer.status == 200 or answer.body) for answer in each] for each in (whole, pieces)]
+        assert bodies[0] == bodies[1]
 
 
 def check_answer(status: int, headers: Mapping[str, str], content: bytes) -> None:
