@@ -157,7 +157,7 @@ export class Ladder {
    */
   demote(rung, now, random, atLeastMs = 0) {
     const known = this.#rung(rung);
-    known.at = now + atLeastMs + pause(known.failures++, random);
+    known.at = now + atLeastMs + pause(1000 * 2 ** known.failures++, random);
   }
 
   /** @param {Transport} rung */

@@ -135,7 +135,7 @@ export class Landline extends EventTarget {
     try {
       await handler(event.data, event);
     } catch (cause) {
-      const message = `A handler of "${event.channel}" failed at ${event.offset}: ${cause}. The feed goes on.`;
+      const message = `A handler of "${event.channel}" failed at ${event.offset}: ${cause}`;
       this.#tell("error", new LandlineError(message, { code: "handler", cause }));
     }
   }
@@ -169,5 +169,5 @@ export class Landline extends EventTarget {
 /** @param {number} ms */
 function checkMs(ms) {
   // Anything else would have the page ask without a pause.
-  if (!(ms >= 0 && ms < Infinity)) throw new TypeError(`"${ms}" is no duration in milliseconds.`);
+  if (!(ms >= 0 && ms < Infinity)) throw new TypeError(`"${ms}" is no time in milliseconds.`);
 }

@@ -4,13 +4,13 @@ const FIRST_MS = 1000;
 const LIMIT_MS = 60000;
 
 /**
- * Full jitter: a pause is drawn anywhere between zero and a limit that doubles, so that clients which failed together
+ * Full jitter: a pause is drawn anywhere between zero and a limit that grows, so that clients which failed together
  * do not come back together (Brooker, "Exponential Backoff And Jitter", 2015).
  *
- * @param {number} failures before
+ * @param {number} limitMs
  * @param {number} random
  */
-export const pause = (failures, random) => random * Math.min(LIMIT_MS, FIRST_MS * 2 ** failures);
+export const pause = (limitMs, random) => random * Math.min(LIMIT_MS, Math.max(FIRST_MS, limitMs));
 
 export class Pace {
   /** @type {"interval" | "more" | "retry"} what it waits for */
@@ -19,6 +19,7 @@ export class Pace {
   /** @type {Set<string>} the problems since the last answer */
   #problems = new Set();
   #at = 0;
+  #failingSince = 0;
   #stretch = 1;
 
   /**
@@ -55,7 +56,9 @@ export class Pace {
    */
   failed(problem, now, random) {
     this.why = "retry";
-    this.#at = now + pause(this.failures++, random);
+    if (!this.failures++) this.#failingSince = now;
+    // By time, not by count: small draws follow each other fast, and a short outage must not be outlasted by far.
+    this.#at = now + pause(2 * (now - this.#failingSince), random);
     return this.#problems.size < this.#problems.add(problem).size;
   }
 }

@@ -7,7 +7,7 @@ import { Landline, LandlineError, answer, event, folder, makeLine, problem } fro
 for (const name of ["intervalMs", "hiddenIntervalMs", "timeoutMs"]) {
   for (const ms of /** @type {any[]} */ (["soon", -1, NaN, Infinity])) {
     test(`${ms} as ${name} is a TypeError with the value and the remedy`, () => {
-      const words = `"${ms}" is no duration in milliseconds.`;
+      const words = `"${ms}" is no time in milliseconds.`;
       assert.throws(() => new Landline({ url: "/landline/", [name]: ms }), { name: "TypeError", message: words });
     });
   }
@@ -184,7 +184,7 @@ test("a refused join is told once and tried again ever more slowly, while the ot
   follow("rom");
   await browser.advance(8000);
   const joins = browser.asked.filter(({ query }) => query === "channel=rom");
-  assert.deepEqual(joins.map(({ at }) => at - 1000), [0, 900, 2700, 6300]);
+  assert.deepEqual(joins.map(({ at }) => at - 1000), [0, 900, 2520, 7056]);
   const others = browser.asked.filter(({ query }) => query === "channel=orders&cursor=c1");
   assert.deepEqual(others.map(({ at }) => at - 1000), [2180, 4360, 6540]);
   assert.equal(line.status, "polling");

@@ -132,8 +132,8 @@ for (const [name, reply, code, status] of failures) {
     fake.follow("orders");
     await browser.advance(499);
     assert.equal(line.status, "offline");
-    await browser.advance(7001);
-    assert.deepEqual(times(browser), [0, 500, 1500, 3500, 7500]);
+    await browser.advance(3501);
+    assert.deepEqual(times(browser), [0, 500, 1000, 2000, 4000]);
     assert.equal(line.status, "polling");
     assert.deepEqual(got, [["orders", 1]]);
     const [error, ...others] = tells("error");
@@ -142,7 +142,7 @@ for (const [name, reply, code, status] of failures) {
     assert.deepEqual([error.code, error.status], [code, status]);
     assert.match(error.message, /^GET http:\/\/app\.test\/landline\/poll\?channel=orders: .*Trying again\.$/);
     await browser.advance(2100 + 500);
-    assert.deepEqual(times(browser).slice(-2), [9600, 10100], "the pauses begin anew");
+    assert.deepEqual(times(browser).slice(-2), [6100, 6600], "the pauses begin anew");
     assert.equal(tells("error").length, 2, "and a new failure is told anew");
     assert.deepEqual(tells("status").map(({ status }) => status), ["offline", "polling", "offline", "polling"]);
   });
@@ -211,7 +211,7 @@ for (const [status, code] of refusals) {
     browser.luck = 0.5;
     fake.follow("orders");
     await browser.advance(122000);
-    assert.deepEqual(times(browser), [0, 500, 1500, 3500, 7500, 15500, 31500, 61500, 91500, 121500]);
+    assert.deepEqual(times(browser), [0, 500, 1000, 2000, 4000, 8000, 16000, 32000, 62000, 92000, 122000]);
     assert.equal(tells("error").length, 1);
     const [error] = tells("error");
     assert.deepEqual([error.code, error.status], [code, status]);
