@@ -133,7 +133,8 @@ export type Why = "interval" | "more" | "live" | "retry" | "hidden" | "paused" |
  * One phase of one step of the loop. A step is one poll and goes `ask → answer → act → wait`; its number, from 1,
  * is in all four. `wait` is told again, with the same number, when the wait may have changed (the page was hidden, paused, …).
  * A step cut short by `close()`, by leaving the page, by going offline or by a line that takes over has no `answer` and no `act`.
- * What is pushed is a step without `ask`, and its `answer` has status 200 and took 0 ms.
+ * What is pushed is a step without `ask`, and its `answer` has status 200 and took 0 ms; if it comes while a poll is under
+ * way, the rest of that poll has its number too.
  * `climb` and `fall` come in between: a line was opened, proved itself, or ended.
  */
 export type TraceDetail =
