@@ -52,7 +52,8 @@ class Config:
 
     keepalive: float = field(default=15.0, metadata=_number(0.1, most=_DAY))
     """Seconds of silence after which a stream or socket is told that it lives. Half of the 30 s and a quarter of the
-    60 s after which common proxies cut a silent connection; the browser client gives a line up after 30 s."""
+    60 s after which common proxies cut a silent connection. Clients are told; the browser's gives a line up after
+    twice as long."""
 
     max_held: int = field(default=10_000, metadata=_number(0, whole=True))
     """Requests a process holds at most; beyond 80 % of its file descriptors it holds none either. 0: none."""
