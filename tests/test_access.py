@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import request
-from flask_landline import LogError, UsageError
+from flask_landline import LogError, UsageError, access
 from flask_landline.access import Grant, fingerprint
 from flask_landline.cursor import Cursor
 from flask_landline.testing import Clock, in_child
@@ -147,6 +147,15 @@ def test_what_is_signed_for_another_purpose_is_no_grant(rooms: Rooms) -> None:
     payload = [None, rooms.gate._clock() + AGE, *rooms.app.state.hub.tail()]
     assert not rooms.is_good(str(signer.dumps(payload)))
     assert not rooms.is_good(str(signer.dumps(payload, salt="cookie-session")))
+
+
+def test_grants_are_remembered_by_the_thousand(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who logs in again and again gets as many as he likes."""
+    monkeypatch.setattr(access, "_KNOWN", 10)
+    for number in range(50):
+        cookie = f"rooms=1; session={number}"
+        assert rooms.is_good(rooms.grant(cookie=cookie), cookie=cookie)
+        assert len(rooms.gate._known) <= 10
 
 
 def test_token_names_nobody(rooms: Rooms) -> None:

@@ -163,7 +163,8 @@ def test_capacity_is_configured(make_app: Callable[..., App], clock: Clock) -> N
     assert app.poll("orders").json["advice"]["interval"] == 2.0
 
 
-def test_those_who_were_refused_do_not_come_back_together(orders: App) -> None:
+def test_those_who_were_refused_do_not_come_back_together(orders: App, meter: Meter) -> None:
+    """The clock stands: three hundred in a moment are a load, and with it the interval grows."""
     waits = Counter[int]()
     for _ in range(300):
         answer = orders.ask("channel=orders", path="/landline/events")
