@@ -86,24 +86,26 @@ class Held:
             whole, body = whole + body[: int(size, 16)], body[int(size, 16) + 2 :]
         return whole
 
-    def check(self) -> None:
-        """Find that it was ended as its transport wants it."""
+    def check(self) -> float | None:
+        """Find that it was ended as its transport wants it; return the pause it was told, if any."""
         assert self.ended, f"{self.transport} is still open: {self.data!r}"
         if self.transport == "long-poll":
             assert self.data.startswith(b"HTTP/1.1 200 OK\r\n"), self.data
             answer = json.loads(self.body)
             assert answer["data"] is None, answer
-        elif self.transport == "sse":
+            return None
+        if self.transport == "sse":
             last = self.body.rstrip(b"\n").rpartition(b"\n\n")[2].decode()
             block = re.fullmatch(r"retry: (\d+)\nevent: landline\ndata: (\{.*\})", last)
             assert block, self.data
             retry = json.loads(block[2])["goodbye"]["retry"]
             assert 0 < retry <= 60
             assert int(block[1]) == pytest.approx(retry * 1000, abs=1)
-        else:
-            close = re.search(rb"\x88.\x03\xe9([0-9.]+)$", self.data, re.DOTALL)  # 1001, and the pause in seconds
-            assert close, self.data
-            assert 0 < float(close[1]) <= 60
+            return float(retry)
+        close = re.search(rb"\x88.\x03\xe9([0-9.]+)$", self.data, re.DOTALL)  # 1001, and the pause in seconds
+        assert close, self.data
+        assert 0 < float(close[1]) <= 60
+        return float(close[1])
 
 
 @contextlib.contextmanager
@@ -121,8 +123,9 @@ def held(server: Server, transports: list[str], *, polite: bool = True) -> Itera
 def until_all_ended(lines: list[Held]) -> None:
     with contextlib.suppress(TimeoutError):
         until(lambda: all(line.ended for line in lines), PROMPT, "the lines' end")
-    for line in lines:
-        line.check()
+    pauses = {line.check() for line in lines} - {None}
+    # Those who are sent away together do not come back together.
+    assert len(pauses) > 1 or all(line.transport == "long-poll" for line in lines)
 
 
 def connections(port: int) -> set[str]:
