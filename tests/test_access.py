@@ -62,8 +62,8 @@ class Rooms:
 
 @pytest.fixture
 def make_rooms(make_app: Callable[..., App], clock: Clock) -> Callable[..., Rooms]:
-    def make(key: str | None = "new", fallbacks: list[str] | None = None, **config: Any) -> Rooms:
-        app = make_app(identity=lambda: request.cookies.get("who"), grant_age=AGE, **config)
+    def make(key: str | None = "new", fallbacks: list[str] | None = None, age: float = AGE, **config: Any) -> Rooms:
+        app = make_app(identity=lambda: request.cookies.get("who"), grant_age=age, **config)
         return Rooms(app, clock, key, **({"SECRET_KEY_FALLBACKS": fallbacks} if fallbacks else {}))
 
     return make
@@ -335,6 +335,18 @@ def test_revocation_is_kept_for_as_long_as_a_grant_may_live(rooms: Rooms, clock:
     clock.advance(AGE)
     assert rooms.app.state.log.trim() == 1
     assert grant.revocations.cover(_grant(rooms)) is False
+
+
+def test_no_grant_outlives_its_revocation_when_the_age_is_lowered(
+    make_rooms: Callable[..., Rooms], clock: Clock
+) -> None:
+    """Revocations are kept as long as grants live now; those from before would still be good when they are gone."""
+    before, now = make_rooms(log="sqlite:", age=20 * AGE), make_rooms(log="sqlite:")
+    grant = before.grant()
+    now.app.live.revoke("ann")
+    clock.advance(10 * AGE)
+    assert now.app.state.log.trim() == 1
+    assert not now.is_good(grant)
 
 
 def test_old_revocations_are_forgotten(rooms: Rooms, clock: Clock) -> None:

@@ -161,7 +161,7 @@ class Gate:
         given = self._hub.position()  # before asking: what is revoked while the app thinks is revoked
         who = fingerprint(self._ask(request, closed))
         expires = round(self._clock() + self._age * (1 - JITTER * self._rand()), 3)
-        token = signer.dumps([who, expires, *given], salt=_salt(names, credentials))
+        token = signer.dumps([who, expires, *given], salt=self._salt(names, credentials))
         return Grant(names, who, expires, given, str(token), fresh=True)
 
     def _read(self, token: str, names: tuple[str, ...], credentials: Credentials) -> Grant | None:
@@ -170,7 +170,7 @@ class Gate:
         grant = self._known.get(key)
         if grant is None:
             try:
-                who, expires, *given = self._signer().loads(token, salt=_salt(names, credentials))
+                who, expires, *given = self._signer().loads(token, salt=self._salt(names, credentials))
             except BadData:
                 return None
             grant = Grant(names, who, expires, Cursor(*given), token)
@@ -178,6 +178,14 @@ class Gate:
                 self._known.clear()
             self._known[key] = grant
         return grant
+
+    def _salt(self, names: tuple[str, ...], credentials: Credentials) -> bytes:
+        """Return what a signature holds for beside what it signs.
+
+        It is not in the token, which would be longer, and in URLs there would be something of somebody's password.
+        The age is in it because revocations are kept by it: a grant from before it was lowered would outlive them.
+        """
+        return json.dumps([_PURPOSE, self._age, names, credentials]).encode()
 
     def _signer(self) -> URLSafeSerializer:
         key = self._app.secret_key
@@ -257,7 +265,7 @@ def guarded(items: Iterable[Resolved]) -> list[Resolved]:
 
 
 def keep_for(config: Config) -> float:
-    """Return the seconds for which a revocation is kept: twice a grant's life, as the age may have been lowered."""
+    """Return the seconds for which a revocation is kept: twice a grant's life, as the clocks of machines differ."""
     return 2 * config.grant_age
 
 
@@ -269,14 +277,6 @@ def fingerprint(identity: str | int | None) -> str | None:
     if identity is None:
         return None
     return hashlib.sha256(f"{_PURPOSE}:{identity}".encode()).hexdigest()[:20]
-
-
-def _salt(names: tuple[str, ...], credentials: Credentials) -> bytes:
-    """Return what a signature holds for beside what it signs.
-
-    It is not in the token, which would be longer, and in URLs there would be something of somebody's password.
-    """
-    return json.dumps([_PURPOSE, names, credentials]).encode()
 
 
 def _names(items: Iterable[Resolved]) -> tuple[str, ...]:
