@@ -297,6 +297,24 @@ def test_writers_look_for_their_turn_every_millisecond(path: Path, open_log, mon
     assert pauses == [0.001] * 30
 
 
+def test_who_opens_a_new_file_looks_for_its_turn_as_often(path: Path, open_log, monkeypatch) -> None:
+    """Also a reader: who made the file may be publishing already, without a pause."""
+    log = open_log(path, timeout=20.0)
+    pauses: list[float] = []
+    with database(path) as db:
+
+        def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 30:
+                db.execute("ROLLBACK")
+
+        monkeypatch.setattr(sqlite_file, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("BEGIN IMMEDIATE")
+        assert log.tail().offset == 0
+    assert pauses == [0.001] * 30
+
+
 def test_lease_taken_by_another_after_the_look_is_refused(path: Path, open_log, monkeypatch) -> None:
     log, other = open_log(path), open_log(path)
     assert log.tail() == other.tail()

@@ -14,10 +14,10 @@ import heapq
 import os
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable, Collection
 from pathlib import Path
-from threading import Condition
+from threading import Condition, Lock
+from typing import NamedTuple
 
 from .. import forks
 from ..cursor import Cursor
@@ -42,10 +42,11 @@ WAKE_QUIET = 0.05
 """The same, at most, where nothing was published for seconds: a quiet process sleeps."""
 _QUIET_SHARE = 50
 """While nothing comes, looks grow as rare as a fiftieth of the silence so far: that much later is the next event."""
-_BATCH = 256
-"""Appends committed by one fsync at most: bounds how long the first of them waits for the rest."""
+_BATCH = 200
+"""Appends committed together at most: each takes four parameters, and an SQLite before 3.32 knows 999."""
 _TRIM_STEP = 500
-"""Events removed by one append at most, so that a channel whose `keep` was lowered is cut back little by little."""
+"""Events of a channel removed by one commit at most: where `keep` was lowered, it is cut back little by little."""
+_ROW = "((SELECT id FROM channels WHERE name = ?), ?, ?, ?)"
 
 
 class SQLiteLog(Log):
@@ -55,7 +56,8 @@ class SQLiteLog(Log):
         path: the file.
         synchronous: `FULL`: an acknowledged event survives a power cut; `NORMAL`: it survives the death of
             any process, and a power cut may take the last ones.
-        timeout: seconds to wait for another process's write before an append is given up.
+        timeout: seconds to wait for another process's write before an append is given up, and those with it that
+            came meanwhile.
         clock: tells the time in Unix seconds.
 
     Raises:
@@ -74,9 +76,9 @@ class SQLiteLog(Log):
             raise UsageError(f"LANDLINE_SYNCHRONOUS is {synchronous!r}; use 'FULL' or 'NORMAL'.")
         self._path = Path(path)
         self._clock = clock
-        self._writer = Connection(self._path, timeout, synchronous)
-        self._reader = Connection(self._path, min(timeout, READ_PATIENCE), synchronous, READ_REST)
-        self._leaser = Connection(self._path, min(timeout, LEASE_PATIENCE), "OFF")
+        self._writer = Connection(self._path, timeout, synchronous, writes=True)
+        self._reader = Connection(self._path, min(timeout, READ_PATIENCE), synchronous, rest=READ_REST)
+        self._leaser = Connection(self._path, min(timeout, LEASE_PATIENCE), "OFF", writes=True)
         self.after_fork()
         forks.register_resting(self)
 
@@ -94,7 +96,8 @@ class SQLiteLog(Log):
         """Forget the parent's connections, waiting appends and waiters."""
         for connection in (self._writer, self._reader, self._leaser):
             connection.abandon()
-        self._queue: deque[_Append] = deque()
+        self._joining = Lock()
+        self._batch = _Batch()
         self._changed = Condition()
         self._wakes = 0
         self._seen: tuple[object, int] = (None, -1)
@@ -102,17 +105,18 @@ class SQLiteLog(Log):
         self._moved = 0.0
 
     def append(self, channel: str, payload: str, retention: Retention = Retention()) -> Event:  # noqa: B008
-        """See `Log.append`. Appends that arrive while another is being synced share the next sync."""
-        mine = _Append(channel, payload, retention)
-        self._queue.append(mine)
-        with self._writer.lock:
-            while mine.event is None and mine.error is None:
-                self._commit([self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))])
-        if mine.event is None:
-            raise LogError(str(mine.error), retryable=getattr(mine.error, "retryable", True)) from mine.error
-        with self._changed:
-            self._changed.notify_all()
-        return mine.event
+        """See `Log.append`. Appends that arrive while others are being synced share the next sync."""
+        with self._joining:
+            batch, place = self._batch, len(self._batch.appends)
+            batch.appends.append(_Append(channel, payload, retention))
+            if len(batch.appends) == _BATCH:
+                self._batch = _Batch()
+        with batch.lock:  # the first to have it commits for all; the others find it done
+            if not batch.done:
+                self._commit(batch)
+        if batch.error is not None:
+            raise LogError(str(batch.error), retryable=getattr(batch.error, "retryable", True)) from batch.error
+        return batch.events[place]
 
     def read(self, after: int, limit: int, channels: Collection[str] | None = None) -> list[Event]:
         with self._reader.use() as (db, epoch), reading(db):
@@ -194,57 +198,74 @@ class SQLiteLog(Log):
 
     def lease(self, name: str, seconds: float, holder: str) -> bool:
         now = self._clock()
-        with self._leaser.use() as (db, _):
-            # Look first: a lease held elsewhere is the common case, and looking does not lock the file.
+        # Look first: a lease held elsewhere is the common case, and looking does not lock the file.
+        with self._reader.use() as (db, _):
             row = db.execute("SELECT holder, expires FROM leases WHERE name = ?", (name,)).fetchone()
-            if row is not None and row[0] != holder and row[1] > now:
-                return False
-            with self._leaser.writing(db):
-                taken = db.execute(
-                    "INSERT INTO leases VALUES (:name, :holder, :expires) ON CONFLICT (name) DO UPDATE "
-                    "SET holder = :holder, expires = :expires WHERE holder = :holder OR expires <= :now",
-                    {"name": name, "holder": holder, "expires": now + seconds, "now": now},
-                )
-            return taken.rowcount == 1
+        if row is not None and row[0] != holder and row[1] > now:
+            return False
+        with self._leaser.use() as (db, _), self._leaser.writing(db):
+            taken = db.execute(
+                "INSERT INTO leases VALUES (:name, :holder, :expires) ON CONFLICT (name) DO UPDATE "
+                "SET holder = :holder, expires = :expires WHERE holder = :holder OR expires <= :now",
+                {"name": name, "holder": holder, "expires": now + seconds, "now": now},
+            )
+        return taken.rowcount == 1
 
     def close(self) -> None:
         self.wake()
         for connection in (self._leaser, self._reader, self._writer):
             connection.close()
 
-    def _commit(self, batch: list[_Append]) -> None:
-        """Commit the appends of several threads; the caller holds the writer's lock."""
+    def _commit(self, batch: _Batch) -> None:
+        """Commit a batch, or refuse all of it; the caller holds its lock."""
         try:
-            with self._writer.session() as (db, epoch), self._writer.writing(db):
-                events = [self._insert(db, item, epoch) for item in batch]
+            with self._writer.use() as (db, epoch), self._writer.writing(db):
+                self._end_joining(batch)  # not before it is its turn: until then every sync saved is a gain
+                batch.events = self._insert(db, batch.appends, epoch)
         except BaseException as error:
-            for item in batch:
-                item.error = error
+            self._end_joining(batch)
+            batch.error = error
             if not isinstance(error, LogError):
                 raise
-        else:
-            for item, event in zip(batch, events, strict=True):
-                item.event = event
+        finally:
+            batch.done = True
+        with self._changed:
+            self._changed.notify_all()
 
-    def _insert(self, db: sqlite3.Connection, item: _Append, epoch: str) -> Event:
+    def _end_joining(self, batch: _Batch) -> None:
+        with self._joining:
+            if self._batch is batch:
+                self._batch = _Batch()
+
+    def _insert(self, db: sqlite3.Connection, appends: list[_Append], epoch: str) -> list[Event]:
         at = round(self._clock(), 3)
-        db.execute(
-            "INSERT INTO channels (name, kept) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET kept = kept + 1",
-            (item.channel,),
-        )
-        channel, kept = db.execute("SELECT id, kept FROM channels WHERE name = ?", (item.channel,)).fetchone()
-        expires = None if item.retention.keep_for is None else at + item.retention.keep_for
+        channels: dict[str, list[_Append]] = {}
+        for item in appends:
+            channels.setdefault(item.channel, []).append(item)
+        for name, own in channels.items():
+            db.execute(
+                "INSERT INTO channels (name, kept) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET kept = kept + ?2",
+                (name, len(own)),
+            )
+        # One statement for all: in each the GIL is let go, and whoever takes it keeps the whole batch waiting.
         row = db.execute(
-            "INSERT INTO events (channel, at, expires, data) VALUES (?, ?, ?, ?)",
-            (channel, at, expires, item.payload),
+            f"INSERT INTO events (channel, at, expires, data) VALUES {', '.join([_ROW] * len(appends))}",
+            [value for item in appends for value in (item.channel, at, item.expires(at), item.payload)],
         )
-        if item.retention.keep is not None and kept > item.retention.trim_above():
-            self._cut_back(db, channel, min(kept - item.retention.keep, _TRIM_STEP))
+        for name, own in channels.items():
+            self._cut_back(db, name, own[-1].retention)
         assert row.lastrowid is not None
-        return Event(item.channel, row.lastrowid, at, item.payload, epoch)
+        first = row.lastrowid - len(appends) + 1  # nobody else writes meanwhile: they follow each other
+        return [Event(item.channel, first + place, at, item.payload, epoch) for place, item in enumerate(appends)]
 
     @staticmethod
-    def _cut_back(db: sqlite3.Connection, channel: int, count: int) -> None:
+    def _cut_back(db: sqlite3.Connection, name: str, retention: Retention) -> None:
+        if retention.keep is None:
+            return
+        channel, kept = db.execute("SELECT id, kept FROM channels WHERE name = ?", (name,)).fetchone()
+        if kept <= retention.trim_above():
+            return
+        count = min(kept - retention.keep, _TRIM_STEP)
         (floor,) = db.execute(
             "SELECT offset FROM events WHERE channel = ? ORDER BY offset LIMIT 1 OFFSET ?",
             (channel, count - 1),
@@ -261,16 +282,26 @@ class SQLiteLog(Log):
         ).fetchall()
 
 
-class _Append:
-    """One append on its way: filled in by whichever thread commits it."""
+class _Append(NamedTuple):
+    """What one caller of `append` wants stored."""
 
-    __slots__ = ("channel", "error", "event", "payload", "retention")
+    channel: str
+    payload: str
+    retention: Retention
 
-    def __init__(self, channel: str, payload: str, retention: Retention) -> None:
-        self.channel = channel
-        self.payload = payload
-        self.retention = retention
-        self.event: Event | None = None
+    def expires(self, at: float) -> float | None:
+        """Return when an event stored at `at` may be removed."""
+        return None if self.retention.keep_for is None else at + self.retention.keep_for
+
+
+class _Batch:
+    """Appends that are committed together, and what became of them. `appends` grows under the log's `_joining`."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.appends: list[_Append] = []
+        self.done = False
+        self.events: list[Event] = []
         self.error: BaseException | None = None
 
 
