@@ -10,7 +10,7 @@ import { minify } from "terser";
 const LIMIT_BYTES = 6144;
 
 // Names that only pass between our own modules. None of them may be public; npm test runs on the bundle too and would notice.
-const INTERNAL = "answered busy calm changed demote dueAt failed failures forget forgive from halt hurry isJoin isProved join joining keepaliveMs ladder leads leave line listener main mayOpen notBefore offer own parameters pass pauseMs plan polling probe provedAt prune pushed query read reading restart rung rungs seen shortLives take trace watch";
+const INTERNAL = "answered busy calm changed demote dueAt failed failures forget forgive from halt hurry isJoin isProved join joining keepaliveMs ladder leads leave line listener main mayOpen offer own parameters pass pauseMs plan polling probe provedAt prune pushed query read reading rest restart rung rungs seen shortLives take trace watch";
 
 const target = new URL("../src/flask_landline/static/landline.js", import.meta.url);
 const { outputFiles } = await build({

@@ -24,7 +24,7 @@ export function readAnswer({ status, body, why }, request) {
   if (body?.cursor && body.advice && isData(body)) return body;
   const problem = body?.code ? body : undefined;
   // Somebody else spoke.
-  const hint = status && !problem ? " Is the url right, or a proxy in between?" : "";
+  const hint = status && !problem ? " Is the url right?" : "";
   return new LandlineError(`${request}: ${status} ${problem?.detail ?? `${why}.`}${hint} Trying again.`, {
     code: problem?.code ?? (status ? `http-${status}` : "network"),
     status,

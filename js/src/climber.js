@@ -13,7 +13,7 @@ import { openLine } from "./lines.js";
 /**
  * @typedef {object} Host
  * @property {(query: Query, answer: Pushed, rung: Transport) => void} take
- * @property {number} notBefore the time before which the server will not be asked, by its own word
+ * @property {(ms?: number) => void} rest ask nothing for so long
  * @property {(isPollDue: boolean) => void} changed the line is another, or none
  * @property {(phase: "climb" | "fall", detail: {transport: Transport, why: string}) => void} trace
  */
@@ -135,7 +135,7 @@ export class Climber {
       end: (why, how) => {
         if (!isOpen()) return;
         // Polls keep the pause too: a server that restarts has said to each of its readers when.
-        if (how?.pauseMs) this.#host.notBefore = this.#env.performance.now() + how.pauseMs;
+        this.#host.rest(how?.pauseMs);
         this.#step({ type: "end", rung, why, ...how });
       },
     };

@@ -20,8 +20,8 @@
  */
 export async function get(env, url, timeoutMs, stop) {
   /** @type {Reply} */
-  const reply = { status: 0, why: "Not an answer" };
-  const timer = env.setTimeout(() => stop.abort(`Nothing within ${timeoutMs} ms`), timeoutMs);
+  const reply = { status: 0, why: "No answer" };
+  const timer = env.setTimeout(() => stop.abort(`Nothing in ${timeoutMs} ms`), timeoutMs);
   try {
     const response = await env.fetch(url, { cache: "no-store", signal: stop.signal });
     reply.status = response.status;

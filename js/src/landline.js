@@ -169,5 +169,5 @@ export class Landline extends EventTarget {
 /** @param {number} ms */
 function checkMs(ms) {
   // Anything else would have the page ask without a pause.
-  if (!(ms >= 0 && ms < Infinity)) throw new TypeError(`"${ms}" is no time in milliseconds.`);
+  if (!(ms >= 0 && ms < Infinity)) throw new TypeError(`"${ms}" is no time in ms.`);
 }

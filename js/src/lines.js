@@ -62,7 +62,7 @@ export function openLine(env, rung, url, { parameters, channels, grant }, listen
       if (snapshot) listener.take({ data: [{ ...snapshot, data: value, snapshot: true }] });
       else listener.take({ data: [{ channel: type, offset, data: value }], cursor: lastEventId });
       snapshot = undefined;
-    } else if (value?.goodbye) listener.end("goodbye", { calm: true, pauseMs: value.goodbye.retry * 1000 });
+    } else if (value?.goodbye) listener.end("goodbye", { calm: true, pauseMs: value.goodbye.retry * 1000 || 0 });
     else if (value?.snapshot) snapshot = value.snapshot;
     else if (value) listener.take(value);
   };

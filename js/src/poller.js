@@ -76,7 +76,7 @@ export class Poller {
   // Until the server's first advice.
   #adviceMs = 2000;
   /** The time before which the server will not be asked, by its own word. */
-  notBefore = 0;
+  #notBefore = 0;
   /** Polls since `#vainSince` that brought nothing at all, all at one cursor. */
   #vain = 0;
   #vainSince = 0;
@@ -105,7 +105,10 @@ export class Poller {
 
   /** @param {string} channel */
   join(channel) {
-    this.#share.own.add(channel);
+    const { own } = this.#share;
+    // What is read for another tab only has no snapshot for this page: it leads no more, and begins anew.
+    if (this.#feed.reading.has(channel) && !own.has(channel)) this.#share.watch(false);
+    own.add(channel);
     this.read(channel);
   }
 
@@ -131,10 +134,12 @@ export class Poller {
     const { intervalMs, hiddenIntervalMs, transports, share } = this.#settings;
     const now = this.#env.performance.now();
     const isBehind = this.#holds.has("background");
-    const mayOpen = this.#isAnswered && !isBehind && !this.#main.failures && this.notBefore <= now;
+    const mayOpen = this.#isAnswered && !isBehind && !this.#main.failures && this.#notBefore <= now;
     const isWanted = reading.size > 0 && !LINELESS.some((why) => this.#holds.has(why));
-    // Others shall not get what a choosy page has chosen for itself.
-    this.#share.watch(isWanted && share && transports.length > 3);
+    // Others shall not get what a choosy page has chosen for itself, the slow polls of a hidden one, or, where what
+    // they want together is refused, nothing.
+    const isFit = transports.length > 3 && !this.#main.failures && !(isBehind && !this.#climber.ladder.line);
+    this.#share.watch(isWanted && share && isFit);
     if (this.#climber.watch(isWanted, mayOpen, this.#rungs())) this.#main.hurry();
     this.#showStatus();
     this.#env.clearTimeout(this.#timer);
@@ -145,7 +150,7 @@ export class Poller {
     const isShort = isJoin || isPushed || this.#owed || isBehind || !this.#holdMs;
     const kind = isShort ? "poll" : this.#climber.ladder.polling(now);
     const pace = isJoin ? this.#joins : this.#main;
-    const dueAt = Math.max(this.notBefore, pace.dueAt(kind === "poll" ? everyMs : LEAST_MS));
+    const dueAt = Math.max(this.#notBefore, pace.dueAt(kind === "poll" ? everyMs : LEAST_MS));
     const waitMs = Math.max(0, Math.ceil(dueAt - now));
     const holds = this.#owed ? QUIET.slice(0, FIRM) : QUIET;
     const held = holds.find((why) => this.#holds.has(why)) ?? (isPushed && !isJoin && "live");
@@ -156,7 +161,7 @@ export class Poller {
   /** Ask now, whatever the server said. */
   poll() {
     this.#owed = true;
-    if (this.#vain < LOOP_POLLS) this.notBefore = 0;
+    if (this.#vain < LOOP_POLLS) this.#notBefore = 0;
     this.#cutHeld();
     this.#hurry();
   }
@@ -198,6 +203,11 @@ export class Poller {
 
   get transport() {
     return this.#climber.ladder.line ?? this.#kind;
+  }
+
+  /** Ask nothing for so long, by the server's word or for its sake; a longer pause is not cut short. */
+  rest(ms = 0) {
+    this.#notBefore = Math.max(this.#notBefore, this.#env.performance.now() + ms);
   }
 
   #hurry() {
@@ -248,7 +258,7 @@ export class Poller {
     const reply = await get(this.#env, address + query.grant, timeoutMs + holdMs, asking);
     if (this.#asking !== asking) return;
     const answer = readAnswer(reply, request);
-    const ms = Math.round(performance.now() - startedAt);
+    const ms = performance.now() - startedAt;
     this.trace("answer", { transport, status: reply.status, response: answer, ms });
     if (answer instanceof LandlineError) this.#failed(pace, answer, retryAfter(reply), transport);
     else this.#answered(pace, query, answer, transport, ms);
@@ -280,8 +290,8 @@ export class Poller {
       this.#vain = 0;
     }
     if (++this.#vain >= LOOP_POLLS) {
-      this.notBefore = now + LOOP_PAUSE_MS;
-      const message = `${LOOP_POLLS} polls at once brought nothing. Does a handler call poll()?`;
+      this.rest(LOOP_PAUSE_MS);
+      const message = "Does a handler call poll() in a loop?";
       this.#tell("error", new LandlineError(message, { code: "loop" }));
     }
     if (pace === this.#main) {
@@ -344,8 +354,8 @@ export class Poller {
     // One that was to be held is a rung of the ladder: it is a failure only if a short one fails too.
     if (isHeld) this.#climber.ladder.demote(transport, now, random, retryAfterMs);
     // "busy" refuses the holding; short polls still work.
-    if (!isHeld || error.code !== "busy") this.notBefore = now + retryAfterMs;
-    const isNew = !isHeld && pace.failed(error.message, this.notBefore, random);
+    if (!isHeld || error.code !== "busy") this.rest(retryAfterMs);
+    const isNew = !isHeld && pace.failed(error.message, this.#notBefore, random);
     if (isHeld) pace.hurry();
     this.#showStatus();
     if (isNew) this.#tell("error", error);

@@ -153,8 +153,8 @@ export class Share {
     for (const channel of reading) {
       if (!floors.has(channel)) floors.set(channel, Math.max(parts(cursor)[1], seen.get(channel) ?? 0));
     }
-    // A snapshot is for who asked for it.
-    const data = events.filter(({ snapshot }) => !snapshot);
+    // A snapshot is for who asked for it, and what this page's handlers do to their data is theirs.
+    const data = structuredClone(events.filter(({ snapshot }) => !snapshot));
     this.#recent.push(...data);
     for (const { channel, offset } of this.#recent.splice(0, this.#recent.length - KEPT)) {
       if (offset > (floors.get(channel) ?? Infinity)) floors.set(channel, offset);

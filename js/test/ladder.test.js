@@ -193,59 +193,6 @@ test("the silence that ends a line is twice the keepalive that its hello told", 
   assert.equal(fake.line.status, "polling");
 });
 
-test("a hello's cursor is where one who missed nothing stands", async () => {
-  const fake = await start();
-  const line = socket(fake);
-  line.tell({ data: null, cursor: "e-70", nonce: line.query.get("nonce") });
-  assert.equal(fake.line.cursor, "e-70");
-});
-
-test("a channel put on later gets nothing from before, however far back the others stand", async () => {
-  const fake = makeLine({ cursor: "e-5", transports: ["poll"] });
-  const { browser } = fake;
-  browser.script = [answer(null, "e-5"), answer(null, "e-9"), answer([event("room", 7), event("orders", 8), event("room", 10)], "e-10")];
-  fake.follow("orders");
-  await browser.advance(0);
-  fake.follow("room");
-  await browser.advance(2000);
-  assert.equal(browser.last.query, "channel=orders&channel=room&cursor=e-5");
-  assert.deepEqual(fake.got, [["orders", 8], ["room", 10]]);
-});
-
-test("a join answered from a cache takes all back to where it was answered", async () => {
-  const fake = makeLine({ cursor: "e-5", transports: ["poll"] });
-  const { browser } = fake;
-  browser.script = [answer(null, "e-5"), answer(null, "e-3")];
-  browser.quiet = answer(null, "e-3");
-  fake.follow("orders");
-  await browser.advance(0);
-  fake.follow("room");
-  await browser.advance(2000);
-  assert.equal(browser.last.query, "channel=orders&channel=room&cursor=e-3");
-});
-
-test("the newest grant goes along, for the channels it is for, and into no message", async () => {
-  const grant = (/** @type {string} */ token) => ({ grant: { token, expires: 1 } });
-  const fake = makeLine({ cursor: "e-0" }, [answer(null, "e-0", { transports: ALL, .../** @type {any} */ (grant("one")) })]);
-  const { browser } = fake;
-  browser.quiet = answer(null, "e-0", { transports: ALL });
-  fake.follow("orders");
-  await browser.advance(0);
-  assert.equal(socket(fake).query.get("grant"), "one");
-  const line = socket(fake);
-  line.tell({ data: null, cursor: "e-0", nonce: line.query.get("nonce"), ...grant("two") });
-  fake.line.poll();
-  await browser.advance(0);
-  assert.equal(browser.last.query, "channel=orders&cursor=e-0&grant=two");
-  fake.follow("room");
-  await browser.advance(0);
-  assert.deepEqual(browser.asked.slice(-2).map(({ query }) => query), ["channel=room", "channel=orders&channel=room&cursor=e-0"]);
-  browser.script = [problem(503, "busy")];
-  fake.line.poll();
-  await browser.advance(0);
-  assert.doesNotMatch(JSON.stringify([fake.trace.map((detail) => /** @type {any} */ (detail).request), fake.tells("error").map(({ message }) => message)]), /two|grant/);
-});
-
 test("an error of a stream ends it; a channel named error or open does not, nor its opening", async () => {
   const fake = await start({ transports: ["sse", "poll"], channels: ["error", "open"] });
   const stream = fake.browser.line("sse");

@@ -7,7 +7,7 @@ import { Landline, LandlineError, answer, event, folder, makeLine, problem } fro
 for (const name of ["intervalMs", "hiddenIntervalMs", "timeoutMs"]) {
   for (const ms of /** @type {any[]} */ (["soon", -1, NaN, Infinity])) {
     test(`${ms} as ${name} is a TypeError with the value and the remedy`, () => {
-      const words = `"${ms}" is no time in milliseconds.`;
+      const words = `"${ms}" is no time in ms.`;
       assert.throws(() => new Landline({ url: "/landline/", [name]: ms }), { name: "TypeError", message: words });
     });
   }

@@ -189,7 +189,7 @@ test("a poll that takes too long is given up", async () => {
   assert.equal(line.status, "polling");
   await browser.advance(1);
   assert.equal(line.status, "offline");
-  assert.match(tells("error")[0].message, /Nothing within 4000 ms\. Trying again/);
+  assert.match(tells("error")[0].message, /Nothing in 4000 ms\. Trying again/);
   await browser.advance(500);
   assert.equal(browser.asked.length, 2);
   assert.equal(line.status, "polling");

@@ -192,6 +192,131 @@ test("more channels than one request takes: the one too many has a line of its o
   checkAll(origin);
 });
 
+/**
+ * The server refuses whoever asks for more channels than these, or others.
+ *
+ * @param {Origin} origin
+ * @param {(channels: string[]) => string | false | undefined} why a problem's code
+ */
+function refuse(origin, why) {
+  const { open } = origin;
+  origin.open = (options, channels = []) => {
+    const tab = open.call(origin, options, []);
+    const { env } = tab.browser;
+    const { fetch, WebSocket } = env;
+    env.fetch = async (href, init) => {
+      const code = why(new URL(href).searchParams.getAll("channel"));
+      const reply = await fetch(href, init);
+      return code ? { ...reply, status: 404, json: async () => ({ code, detail: code }) } : reply;
+    };
+    env.WebSocket = class extends WebSocket {
+      /** @override @param {any} body */
+      tell(body) {
+        if (why(this.query.getAll("channel"))) this.end(1006);
+        else super.tell(body);
+      }
+    };
+    for (const channel of channels) tab.follow(channel);
+    return tab;
+  };
+}
+
+test("a channel that is refused to one tab is no other's misfortune", async () => {
+  const origin = new Origin();
+  let isGone = false;
+  refuse(origin, (channels) => isGone && channels.includes("old") && "unknown-channel");
+  const leader = origin.open({}, ["orders"]);
+  await origin.advance(3000);
+  origin.open({}, ["old"]);
+  const third = origin.open({}, ["orders"]);
+  await origin.advance(20000);
+  assert.deepEqual(origin.lines[0]?.query.getAll("channel"), ["old", "orders"]);
+  isGone = true;
+  for (const line of leader.browser.open) (line.close(), line.end(1006));
+  await origin.advance(5000);
+  for (let count = 1; count <= 5; count++) {
+    origin.publish("orders");
+    await origin.advance(5000);
+    for (const { got } of [leader, third]) assert.equal(got.get("orders")?.length, count);
+  }
+});
+
+test("a leader whose own channels become too many with the others' reads its own", async () => {
+  const origin = new Origin();
+  refuse(origin, (channels) => channels.length > 100 && "too-many-channels");
+  const names = (/** @type {string} */ room, /** @type {number} */ count) => Array.from({ length: count }, (_, at) => `${room}/${at}`);
+  const leader = origin.open({}, names("a", 60));
+  await origin.advance(3000);
+  origin.open({}, names("b", 40));
+  await origin.advance(20000);
+  leader.follow("a/60");
+  await origin.advance(20000);
+  for (const channel of ["a/1", "a/60", "b/1"]) origin.publish(channel);
+  await origin.advance(20000);
+  checkAll(origin);
+});
+
+test("where only polls work, tabs do not wait for the slow ones of a hidden leader", async () => {
+  const origin = new Origin();
+  const { read } = origin;
+  origin.read = (...args) => {
+    const body = read.apply(origin, args);
+    body.advice.transports = ["poll"];
+    return body;
+  };
+  const [leader, seen] = [origin.open(), origin.open()];
+  await origin.advance(5000);
+  assert.equal(seen.line.transport, "shared");
+  await leader.browser.show("hidden");
+  await origin.advance(3000);
+  origin.publish("orders");
+  await origin.advance(3000);
+  assert.deepEqual(seen.got.get("orders"), [1]);
+});
+
+test("a channel that a leader reads for others begins with its snapshot when its own page puts it on", async () => {
+  const origin = new Origin();
+  const { read } = origin;
+  origin.read = (channels, cursor, limit) => {
+    const body = read.call(origin, channels, cursor, limit);
+    const snapshot = { channel: "board", offset: origin.log.length, data: "all", snapshot: true };
+    return cursor || !channels.includes("board") ? body : { ...body, data: /** @type {any[]} */ ([snapshot]) };
+  };
+  const leader = origin.open({}, ["orders"]);
+  await origin.advance(3000);
+  origin.open({ cursor: null }, ["board"]);
+  await origin.advance(20000);
+  assert.ok(origin.lines[0]?.query.getAll("channel").includes("board"));
+  /** @type {any[]} */
+  const got = [];
+  leader.line.on("board", (data) => got.push(data));
+  await origin.advance(5000);
+  assert.deepEqual(got, ["all"]);
+});
+
+test("what a page's handlers do to their data no other tab sees", async () => {
+  const { origin, tabs } = await openTabs(2);
+  const [leader, follower] = /** @type {[Tab, Tab]} */ (tabs);
+  const { read } = origin;
+  origin.read = (...args) => {
+    const body = read.apply(origin, args);
+    return { ...body, data: body.data && body.data.map((item) => ({ ...item, data: /** @type {any} */ ({ number: item.data }) })) };
+  };
+  leader.line.on("orders", (data) => (data.show = () => {}));
+  /** @type {any[]} */
+  const got = [];
+  follower.line.on("orders", (data) => got.push(data));
+  await follower.browser.fire("freeze");
+  await origin.calm();
+  // Its own poll was read before the event; the leader has kept that.
+  await follower.browser.fire("resume");
+  await follower.browser.advance(0);
+  origin.publish("orders");
+  await origin.arrive(origin.underWay.findIndex(({ tab }) => tab === leader));
+  await origin.advance(3000);
+  assert.deepEqual(got, [{ number: 1 }]);
+});
+
 // At random
 
 /** @param {number} seed */
