@@ -1,6 +1,7 @@
 """The board, served and looked at: what its tests have in common."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +41,17 @@ class Tabs:
     def __init__(self, context: BrowserContext) -> None:
         self._context = context
         self.complaints: list[str] = []
+        self.forgiven: re.Pattern[str] | None = None
+        """What is no complaint: a page goes on trying what a test has cut, until its window is closed."""
+
+    def forgive(self, pattern: re.Pattern[str]) -> None:
+        """Take out of the complaints, and of those to come, what a test is bound to cause."""
+        self.forgiven = pattern
+        self.complaints[:] = [line for line in self.complaints if not pattern.search(line)]
+
+    def _complain(self, words: str) -> None:
+        if self.forgiven is None or not self.forgiven.search(words):
+            self.complaints.append(words)
 
     def open(self, url: str, *, clock: bool = False, before: str = "", status: str = "live") -> Page:
         """Open a window, run a script before its own, and have the snapshots and the status."""
@@ -47,8 +59,8 @@ class Tabs:
         page.add_init_script(before)
         if clock:
             page.clock.install()
-        page.on("pageerror", lambda error: self.complaints.append(error.stack or error.message))
-        page.on("console", lambda words: self.complaints.append(words.text) if words.type == "error" else None)
+        page.on("pageerror", lambda error: self._complain(error.stack or error.message))
+        page.on("console", lambda words: self._complain(words.text) if words.type == "error" else None)
         page.set_default_timeout(PATIENCE)
         page.goto(url)
         expect(rows(page).first).to_be_attached(timeout=PATIENCE)

@@ -40,11 +40,6 @@ def expect_transport(page: Page, name: str) -> None:
     expect(transport(page)).to_have_text(name, timeout=PATIENCE)
 
 
-def forgive(tabs: Tabs) -> None:
-    """Take out of the complaints what a cut is bound to cause."""
-    tabs.complaints[:] = [line for line in tabs.complaints if not CUT.search(line)]
-
-
 def sockets(server: Process) -> int:
     """Return how many sockets were opened, by the server's own log."""
     return len(re.findall(r"GET /\S+/ws\?\S* HTTP/1.1\S* 101", server.stderr))
@@ -75,7 +70,7 @@ class TestCutWires:
         expect(page.locator("#notes p")).to_have_text(["whole again", "while cut"], timeout=PATIENCE)
         # It may have followed the page's line, but its own was never cut.
         assert told(other, "fell from websocket").count() == 0
-        forgive(tabs)
+        tabs.forgive(CUT)
 
     def test_open_line_dies_on_the_wire(self, board: Process, tabs: Tabs) -> None:
         """1006: no close frame came, neither from the server nor from the page."""
@@ -85,7 +80,7 @@ class TestCutWires:
         expect_transport(page, "sse")
         flip(page, "sse")
         expect(told(page, "fell from sse (closed)")).to_be_attached(timeout=PATIENCE)
-        forgive(tabs)
+        tabs.forgive(CUT)
 
     def test_page_with_all_wires_cut_is_offline_and_misses_nothing(self, board: Process, tabs: Tabs) -> None:
         page = tabs.open(board.url)
@@ -105,7 +100,7 @@ class TestCutWires:
         expect(page.locator("#status")).to_have_text("live", timeout=PATIENCE)
         expect(page.locator("#fault")).to_have_text("")
         tabs.complaints[:] = [line for line in tabs.complaints if "The wire is cut here" not in line]
-        forgive(tabs)
+        tabs.forgive(CUT)
 
     def test_cut_reaches_no_other_page(self, board: Process, tabs: Tabs) -> None:
         page, other = tabs.open(board.url), tabs.open(board.url)
@@ -118,7 +113,7 @@ class TestCutWires:
         expect(other.locator("#notes p")).to_have_text(["still there?"], timeout=PATIENCE)
         assert told(other, "fell").count() == 0
         expect_transport(other, "websocket")
-        forgive(tabs)
+        tabs.forgive(CUT)
 
     def test_reload_mends_all(self, board: Process, tabs: Tabs) -> None:
         page = tabs.open(board.url)
@@ -127,7 +122,7 @@ class TestCutWires:
         page.reload()
         expect_transport(page, "websocket")
         assert page.locator("#wires input:checked").count() == 5
-        forgive(tabs)
+        tabs.forgive(CUT)
 
     def test_switches_work_by_keyboard(self, board: Process, tabs: Tabs) -> None:
         page = tabs.open(board.url)
@@ -136,7 +131,7 @@ class TestCutWires:
         page.keyboard.press("Space")
         expect(switch).not_to_be_checked()
         expect_transport(page, "sse")
-        forgive(tabs)
+        tabs.forgive(CUT)
 
     def test_paused_page_is_cut_and_asks_nothing(self, board: Process, tabs: Tabs) -> None:
         page = tabs.open(board.url)
@@ -148,7 +143,7 @@ class TestCutWires:
         assert polls == []
         page.click("#pause")
         expect_transport(page, "sse")
-        forgive(tabs)
+        tabs.forgive(CUT)
 
     def test_server_that_is_gone_leaves_the_switch_as_it_was(self, tmp_path: Path, tabs: Tabs) -> None:
         with serve(tmp_path) as server:
@@ -197,7 +192,7 @@ class TestSharing:
         write(two, "one and the other")
         for tab in (one, two):
             expect(tab.locator("#notes p")).to_have_text(["one and the other"], timeout=PATIENCE)
-        forgive(tabs)
+        tabs.forgive(CUT)
 
     def test_sharing_again_mends_all(self, board: Process, tabs: Tabs) -> None:
         one, two = tabs.open(board.url), tabs.open(board.url)
@@ -210,7 +205,7 @@ class TestSharing:
         post(board, "shared again")
         for tab in (one, two):
             expect(tab.locator("#notes p")).to_have_text(["shared again"], timeout=PATIENCE)
-        forgive(tabs)
+        tabs.forgive(CUT)
 
 
 @pytest.mark.browser
@@ -223,7 +218,7 @@ def test_page_without_locks_says_so_and_may_be_cut(board: Process, tabs: Tabs) -
     expect_transport(page, "sse")
     flip(page, "websocket")
     expect_transport(page, "websocket")
-    forgive(tabs)
+    tabs.forgive(CUT)
 
 
 UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n".format(
