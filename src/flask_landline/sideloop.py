@@ -41,6 +41,8 @@ RETRY_PAUSE = 1.0
 """Seconds between two tries to read a log that cannot be read; held lines wait meanwhile."""
 RETURN_RATE = 500
 """Lines a second that are asked to come back when this process ends: a new one opens some thousands a second."""
+RETURN_LEAST = 0.1
+"""Seconds after which a line that ends is asked to come back at the earliest."""
 RETURN_WITHIN = 2.0
 """Seconds over which few lines are asked to come back: long enough for a server that restarts."""
 LEAVE_WITHIN = 2.0
@@ -398,7 +400,7 @@ class SideLoop:
         if self._due(line) > now:
             self._wheel.add(line, self._due(line))  # something was told in the meantime
         elif line.due is not None and line.due <= now:
-            self._say_goodbye(line, RETURN_WITHIN)
+            self._say_goodbye(line, RETURN_LEAST)  # grants end at times of their own: nobody has to be spread
         else:
             if line.feed is not None and self._position is not None:
                 line.write(self._keepalive(line, self._position, now))
@@ -439,7 +441,7 @@ class SideLoop:
         if line.transport.ends:
             self._answer(line)
         else:
-            line.finish(line.transport.goodbye(random.uniform(0.1, spread)))
+            line.finish(line.transport.goodbye(random.uniform(RETURN_LEAST, spread)))
 
     async def _stop_when_empty(self) -> None:
         while self._lines:

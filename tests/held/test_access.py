@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from flask_landline.sideloop import RETURN_LEAST
 from websockets.exceptions import ConnectionClosed
 
 from tests.held.readers import READERS, Reader
@@ -188,6 +189,8 @@ def test_held_request_ends_with_its_grant_and_nothing_is_lost(
                     offsets += [event.offset for event in told]
                     if transport == "long-poll" and len(grants) == 4:
                         break
+            if transport == "sse":
+                assert reader.signs[-1]["goodbye"]["retry"] == RETURN_LEAST  # nobody is kept waiting
             reader = READERS[transport](server.base, reader.cursor, channel, headers=ANN, grant=reader.grant)
     assert offsets == publisher.published[: len(offsets)]
     assert len(offsets) > 10

@@ -18,7 +18,7 @@ from ..protocol.poll import LongPoll
 from ..protocol.problem import log_unavailable, problem
 from ..protocol.sse import stream_head
 from ..reading import Reading
-from ..sideloop import RETRY_PAUSE
+from ..sideloop import RETRY_PAUSE, RETURN_LEAST
 from ..state import State
 from ..wire import POLL_ONLY, Hold, Wire
 from .send import send
@@ -190,7 +190,9 @@ class Places:
             quiet_since = time.monotonic()
             while True:
                 if revoked or self._ending or time.monotonic() >= deadline:
-                    yield hold.transport.goodbye(random.uniform(0.1, RETURN))
+                    # Grants end at times of their own; all others are sent away together.
+                    spread = RETURN if revoked or self._ending else RETURN_LEAST
+                    yield hold.transport.goodbye(random.uniform(RETURN_LEAST, spread))
                     return
                 hint.clear()
                 due = self._state.sources.ask(hold.items)
