@@ -166,8 +166,9 @@ def test_thousands_of_connections_leave_nothing(door: Door) -> None:
         until(lambda: door.server.facts()["held"] == 0, 20, "that nothing is held")
 
     idle = door.descriptors()
-    visit(door, OPENED)
-    settle()
+    for _ in range(3):  # what the allocator takes for its own comes in steps
+        visit(door, OPENED)
+        settle()
     until(lambda: door.descriptors() <= idle + 2, 20, "the descriptors")
     before, size = door.descriptors(), door.kilobytes()
     visit(door, OPENED)
