@@ -226,6 +226,8 @@ class SideLoop:
 
     def _deliver(self) -> None:
         """Tell all feeds what is new, and bring the loop's position up to the hub's window."""
+        if not self._lines:
+            return  # woken late: while nobody is registered, a position would not be kept up to date
         events = self._hub.since(self._position) if self._position is not None else None
         if events is None:
             self._resync()

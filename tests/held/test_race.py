@@ -183,3 +183,17 @@ def test_published_while_a_client_asks_ahead_on_one_connection(app: Flask, loop:
         assert stream.offsets == stage.published
 
     play_all(app, loop, 2, play)
+
+
+def test_late_wake_up_leaves_no_position_behind(app: Flask, loop: asyncio.AbstractEventLoop) -> None:
+    """Nobody would keep it up to date, and who is held next would wait past what comes meanwhile."""
+    with Stage(app, loop, {}, here=True) as stage:
+        stream = Client(stage, "sse")
+        stream.ask()
+        stage.turn(2)
+        assert stage.side._position is not None
+        for line in list(stage.side._lines):
+            line.close("gone")
+        assert not stage.side._lines
+        stage.side._deliver()
+        assert stage.side._position is None
