@@ -135,7 +135,7 @@ export class Landline extends EventTarget {
     try {
       await handler(event.data, event);
     } catch (cause) {
-      const message = `A handler of "${event.channel}" failed at ${event.offset}: ${cause}`;
+      const message = `A handler of "${event.channel}" failed: ${cause}`;
       this.#tell("error", new LandlineError(message, { code: "handler", cause }));
     }
   }

@@ -107,7 +107,7 @@ export class Share {
           if (!lock) request({ signal });
           if (!lock || signal.aborted) return;
           // Those who followed another poll now, and come back.
-          this.#tell({ end: "new leader" });
+          this.#tell({ end: "leader" });
           return new Promise((release) => (signal.onabort = release));
         })
         .catch(() => become(true));

@@ -314,7 +314,7 @@ for (const [name, fail] of /** @type {[string, () => any][]} */ ([
     assert.ok(errors[0] instanceof LandlineError);
     assert.equal(errors[0].code, "handler");
     assert.equal(/** @type {Error} */ (errors[0].cause).message, "boom");
-    assert.match(errors[0].message, /"orders" failed at 1: Error: boom/);
+    assert.match(errors[0].message, /"orders" failed: Error: boom/);
     assert.equal(line.status, "polling");
   });
 }
