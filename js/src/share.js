@@ -126,7 +126,7 @@ export class Share {
     this.#tell({ id: this.#id, channels, cursor, nonce });
   }
 
-  /** Read no more what no tab wants. */
+  /** Read no more what no tab wants; return what is wanted. */
   prune() {
     const wanted = new Set([...this.own, ...[...this.#theirs.values()].flat()]);
     for (const channel of [...this.#feed.reading, ...this.#feed.joining]) {

@@ -279,19 +279,25 @@ def test_locked_file_is_read_as_ever(path: Path, open_log) -> None:
         db.execute("ROLLBACK")
 
 
+def unlocked_at_the_thirtieth_look(db: sqlite3.Connection, monkeypatch) -> list[float]:
+    """Have another connection's lock end when it was looked for so often; return the pauses between the looks."""
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 30:
+            db.execute("ROLLBACK")
+
+    monkeypatch.setattr(sqlite_file, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
+    return pauses
+
+
 def test_writers_look_for_their_turn_every_millisecond(path: Path, open_log, monkeypatch) -> None:
     """SQLite's own patience looks ever more rarely: one process publishing in a loop would starve all others."""
     log = open_log(path, timeout=20.0)
     log.append("a", "1")
-    pauses: list[float] = []
     with database(path) as db:
-
-        def pause(seconds: float) -> None:
-            pauses.append(seconds)
-            if len(pauses) == 30:
-                db.execute("ROLLBACK")
-
-        monkeypatch.setattr(sqlite_file, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
+        pauses = unlocked_at_the_thirtieth_look(db, monkeypatch)
         db.execute("BEGIN IMMEDIATE")
         assert log.append("a", "2").offset == 2
     assert pauses == [0.001] * 30
@@ -300,15 +306,8 @@ def test_writers_look_for_their_turn_every_millisecond(path: Path, open_log, mon
 def test_who_opens_a_new_file_looks_for_its_turn_as_often(path: Path, open_log, monkeypatch) -> None:
     """Also a reader: who made the file may be publishing already, without a pause."""
     log = open_log(path, timeout=20.0)
-    pauses: list[float] = []
     with database(path) as db:
-
-        def pause(seconds: float) -> None:
-            pauses.append(seconds)
-            if len(pauses) == 30:
-                db.execute("ROLLBACK")
-
-        monkeypatch.setattr(sqlite_file, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
+        pauses = unlocked_at_the_thirtieth_look(db, monkeypatch)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("BEGIN IMMEDIATE")
         assert log.tail().offset == 0
