@@ -75,7 +75,7 @@ def program(name: str) -> Path:
 
 
 def poll(port: int, text: str, *, seconds: float, connections: int = CONNECTIONS) -> Polled:
-    """Send a request again and again.
+    """Send a request again and again; `{number}` in it is another number in each.
 
     Raises:
         Unable: it was refused.

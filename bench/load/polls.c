@@ -2,20 +2,21 @@
  *
  *   polls PORT CONNECTIONS SECONDS < request
  *
- * Prints one JSON line: answers a second, all answers (with those of the time to warm up), latency (p50, p99, in seconds),
+ * "{number}" in the request is another number in each. Prints one JSON line: answers a second, all answers (with those of the time to warm up), latency (p50, p99, in seconds),
  * how busy this program's processor was (near 1 it is itself what was measured), connections that had to be opened again,
  * and answers that were not 200 or 304.
  */
 #include "load.h"
 
 #define BUFFER 65536
+#define NUMBER "{number}"
 #define LONGEST 1000000 /* microseconds told apart; slower answers count as this slow */
 
 struct connection { int fd; long got; int64_t asked; int open; char data[BUFFER]; };
 
 static int port, poller;
-static char request[BUFFER];
-static long request_size;
+static char request[BUFFER], *number;
+static long request_size, asked;
 
 static void open_connection(struct connection *c) {
     c->fd = begin_connect(port, 0);
@@ -29,6 +30,11 @@ static void ask(struct connection *c) {
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
         epoll_ctl(poller, EPOLL_CTL_MOD, c->fd, &event);
         c->open = 1;
+    }
+    if (number) {
+        char digits[sizeof NUMBER];
+        snprintf(digits, sizeof digits, "%08ld", asked++ % 100000000);
+        memcpy(number, digits, strlen(NUMBER));
     }
     c->got = 0;
     c->asked = now();
@@ -53,7 +59,8 @@ int main(int argc, char **argv) {
     port = atoi(argv[1]);
     int count = atoi(argv[2]);
     double seconds = atof(argv[3]);
-    request_size = fread(request, 1, sizeof request, stdin);
+    request_size = fread(request, 1, sizeof request - 1, stdin);
+    number = strstr(request, NUMBER);
     static long histogram[LONGEST + 1];
     long answers = 0, all = 0, refused = 0, reopened = 0;
     struct connection *connections = calloc(count, sizeof *connections);

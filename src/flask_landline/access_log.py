@@ -19,6 +19,8 @@ def log(remote: str, transport: str, query: str, seconds: float, told: int, reas
         told: events told.
         reason: why it ended: `done`, `gone` (the client), `slow` (it was cut), `left` (the process ended).
     """
+    if not logger.isEnabledFor(logging.INFO):
+        return  # ten thousand polls that end at once would each have a line made that nobody writes
     # ascii: what a client sent must not be able to end the line.
     shown = ascii(without_grant(query))[1:-1]
     logger.info("%s %s ?%s %.1fs %d events, %s", remote, transport, shown, seconds, told, reason)

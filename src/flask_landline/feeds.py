@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from types import MappingProxyType
 
 from .event import Event
 from .line import Line
-from .protocol.request import Request
 from .protocol.transport import Transport
 from .wire import Hold
 
 Key = tuple[Transport, tuple[str, ...], tuple[str, ...]]
 """What lines of one feed have in common: transport, channels, and what their clients are offered."""
-
-_NO_REQUEST = Request("GET", "", "", MappingProxyType({}), "")
-"""In place of the request that made a feed: a WSGI environment would outlive its line by as long as the feed. Grants
-stay with their lines: readers of different ones are owed the same bytes."""
 
 
 class Feed:
@@ -28,7 +22,8 @@ class Feed:
     __slots__ = ("hold", "lines", "told", "written")
 
     def __init__(self, hold: Hold) -> None:
-        self.hold = hold._replace(head=b"", first=b"", request=_NO_REQUEST, grant=None)
+        # Grants stay with their lines: readers of different ones are owed the same bytes.
+        self.hold = hold._replace(head=b"", first=b"", grant=None)
         """The hold that made it: its transport, names, items and transports stand for all."""
         self.lines: set[Line] = set()
         self.told = 0
@@ -69,12 +64,16 @@ class Feeds:
         line.told += feed.told
         feed.lines.discard(line)
         if not feed.lines:
-            del self._feeds[_key(feed.hold)]
-            for name in feed.hold.names:
-                feeds = self._by_channel[name]
-                feeds.discard(feed)
-                if not feeds:
-                    del self._by_channel[name]
+            self._drop(feed)
+
+    def take(self, feed: Feed) -> Iterable[Line]:
+        """Take all lines out of a feed at once, and the feed away."""
+        lines, feed.lines = feed.lines, set()
+        for line in lines:
+            line.feed = None
+            line.told += feed.told
+        self._drop(feed)
+        return lines
 
     def owed(self, events: Iterable[Event]) -> dict[Feed, list[Event]]:
         """Return the events that each feed is owed, in their order."""
@@ -83,6 +82,14 @@ class Feeds:
             for feed in self._by_channel.get(event.channel, ()):
                 found.setdefault(feed, []).append(event)
         return found
+
+    def _drop(self, feed: Feed) -> None:
+        del self._feeds[_key(feed.hold)]
+        for name in feed.hold.names:
+            feeds = self._by_channel[name]
+            feeds.discard(feed)
+            if not feeds:
+                del self._by_channel[name]
 
 
 def _key(hold: Hold) -> Key:

@@ -149,6 +149,15 @@ class Limits:
         return key
 
 
+def descriptors() -> float:
+    """Return how many files and sockets this process may have open."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.inf
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def _believed(app: Any) -> int:
     """Return how many proxies' word on a client's address an app believes: as many as its `ProxyFix` does."""
     for _ in range(50):  # a ring of wrappers would be a strange thing, but no reason to stand still

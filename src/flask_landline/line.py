@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from .outlet import CHUNK, Outlet
+from .access import Grant
+from .cursor import Cursor
+from .outlet import Outlet
+from .protocol.transport import Transport
 from .protocol.websocket import Incoming
 from .wire import Hold
 
@@ -21,33 +25,32 @@ class Owner(Protocol):
     incoming: Callable[[], Incoming]
     """Makes what reads the client's side of a socket."""
 
+    def soon(self, call: Callable[[], None]) -> None:
+        """Have something called when what is being done is done."""
+
     def ended(self, line: Line, reason: str) -> None:
-        """Called once, when a line is no more, with a word for the reason."""
+        """Called once for each held request, when it is no more, with a word for the reason."""
 
 
 class Line(Outlet):
-    """A held request and its connection.
+    """A connection that a request is held on, from `begin` on.
 
     Args:
         loop: watches the socket.
         sock: the connection, not blocking.
-        hold: what was asked for.
         max_pending: bytes that may wait to be sent.
         owner: the side loop.
-        back: called instead of closing, when the answer was sent and the connection may be used on, with what the
-            client has sent early.
-        lasts: seconds after which its grant ends; None: it has none.
     """
 
     __slots__ = (
-        "_back",
-        "_early",
         "_incoming",
         "_owner",
         "cursor",
         "due",
         "feed",
         "grant",
+        "held",
+        "look",
         "opened",
         "query",
         "remote",
@@ -57,59 +60,63 @@ class Line(Outlet):
         "written",
     )
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        hold: Hold,
-        max_pending: int,
-        owner: Owner,
-        back: Callable[[bytes], None] | None = None,
-        lasts: float | None = None,
-    ) -> None:
+    transport: Transport
+    transports: tuple[str, ...]
+    """What the client was offered, for later advice."""
+    remote: str
+    query: str
+    cursor: Cursor | None
+    """Where a long poll stands; None: a stream stands where its feed does."""
+    grant: Grant | None
+    opened: float
+    due: float | None
+    """When it ends in any case: a long poll with an answer, a stream with its grant; None: never."""
+    told: int
+    """Events told, less those its feed had told when it joined."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, max_pending: int, owner: Owner) -> None:
         super().__init__(loop, sock, max_pending)
+        self.written = loop.time()
+        """When it was last told something, but for what its feed was told."""
+        self.held = False
+        """Whether a request is held on it."""
+        self.feed: Feed | None = None
+        self.look = math.inf
+        """When the side loop looks at it next; never, unless it is told to."""
+        self._owner = owner
+        self._incoming: Incoming | None = None
+
+    def begin(self, hold: Hold, remote: str, lasts: float | None) -> None:
+        """Hold a request.
+
+        Args:
+            hold: what was asked for.
+            remote: the client's address.
+            lasts: seconds after which its grant ends; None: it has none.
+        """
+        self.held = True
         self.transport = hold.transport
         self.transports = hold.transports
-        """What the client was offered, for later advice."""
         self.cursor = hold.cursor if hold.transport.ends else None
-        """Where a long poll stands; a stream stands where its feed does."""
-        # Not the request itself: a WSGI environment would be most of a line's memory.
-        self.remote, self.query = hold.request.remote, hold.request.query
-        self.opened = self.written = loop.time()
+        self.remote, self.query = remote, hold.query
+        self.opened = self.written = self.loop.time()
         self.grant = hold.grant
         ends = [seconds for seconds in (hold.wait, lasts) if seconds is not None]
         self.due = self.opened + min(ends) if ends else None
-        """When it ends in any case: a long poll with an answer, a stream with its grant; None: never."""
         self.told = hold.told
-        """Events told, less those its feed had told when it joined."""
-        self.feed: Feed | None = None
-        self._owner = owner
-        self._incoming: Incoming | None = None
-        self._back = back
-        self._early = b""
 
-    def write(self, data: bytes) -> None:
-        """Send bytes, and remember when."""
-        self.written = self.loop.time()
-        super().write(data)
-
-    def _sent_all(self) -> None:
-        if self._back is None:
-            super()._sent_all()
-        else:
-            self.loop.remove_reader(self.sock)
-            self._owner.ended(self, "done")
-            # Soon, not now: the next request may be a held one too, which must not join a feed that is being told.
-            self.loop.call_soon(self._back, self._early)
+    def end(self, reason: str) -> None:
+        """Hold its request no longer, if there is one."""
+        if self.held:
+            self.held = False
+            self._owner.ended(self, reason)
 
     def _lost(self, reason: str) -> None:
-        self._owner.ended(self, reason)
+        self.end(reason)
 
     def _received(self, data: bytes) -> None:
-        if not data or len(self._early) > CHUNK:
+        if not data:
             self.close("done" if self.finishing else "gone")
-        elif self._back is not None:
-            self._early += data  # the next request, before this one is answered
         elif self.transport.name == "websocket" and not self.finishing:
             if self._incoming is None:
                 self._incoming = self._owner.incoming()

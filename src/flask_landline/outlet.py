@@ -47,7 +47,7 @@ class Outlet:
 
     def write(self, data: bytes) -> None:
         """Send bytes now, or as soon as the other side takes them; one that is too slow is cut."""
-        if not self.open:
+        if self.finishing:
             return
         if self._pending is None:
             self._send(data)
@@ -58,11 +58,12 @@ class Outlet:
 
     def finish(self, last: bytes = b"") -> None:
         """Write the last bytes; when they are sent, the connection ends."""
+        if self.finishing:
+            return
         self.write(last)
-        if self.open:
-            self.finishing = True
-            if self._pending is None:
-                self._sent_all()
+        self.finishing = True
+        if self._pending is None and self.sock.fileno() >= 0:
+            self._sent_all()
 
     def close(self, reason: str) -> None:
         """Close at once; what waits is not sent."""
@@ -119,3 +120,11 @@ class Outlet:
         except OSError:
             data = b""
         self._received(data)
+
+
+def prepare(sock: socket.socket, patience: float) -> None:
+    """Have a connection send each event at once, and give up a peer that acknowledges nothing for some seconds."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere the system's own, some minutes
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(patience * 1000))

@@ -8,6 +8,7 @@ hub's wake-up, which may be called from any. Those share `_lock`, `_admitted`, `
 
 A line's way: a WSGI thread reads for it up to some position and hands it over; here it is brought up to the loop's own
 position and only then joins its feed. As both happen in one thread, no event falls between reading and joining.
+A poll held at the listener ends the same way, but its connection stays, and is the next one's line.
 """
 
 from __future__ import annotations
@@ -22,15 +23,18 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from . import access_log, forks
 from .channel import RESERVED
 from .cursor import Cursor
 from .errors import LogError, Refusal
 from .event import Event
+from .eventloop import Guest, new_loop
 from .feeds import Feed, Feeds
+from .limits import descriptors
 from .line import Line
+from .outlet import prepare
 from .protocol.websocket import Incoming
 from .reading import PAGE_EVENTS, Reading, page
 from .state import State
@@ -52,13 +56,6 @@ logger = logging.getLogger("flask_landline")
 T = TypeVar("T")
 
 
-class Guest(Protocol):
-    """Something that lives in the side loop without being a line."""
-
-    def leave(self) -> None:
-        """Let go of everything; called in the loop's thread when it ends."""
-
-
 class SideLoop:
     """Holds connections for one app, in one process; started by the first.
 
@@ -71,8 +68,10 @@ class SideLoop:
         self._state = state
         self._hub = state.hub
         self._wire = wire
-        self.budget = min(state.config.max_held, 0.8 * _descriptors())
+        self.budget = min(state.config.max_held, 0.8 * descriptors())
         """Requests held at most."""
+        self.patience = 2 * state.config.keepalive
+        """Seconds for which a peer need not acknowledge what it is sent."""
         self.incoming: Callable[[], Incoming] = Incoming
         """Makes what reads the client's side of a socket; conformance tests put an echo here."""
         self._lines: set[Line] = set()
@@ -97,6 +96,7 @@ class SideLoop:
         self._feeds = Feeds()
         self._position: Cursor | None = None
         self._asking = self._retrying = False
+        self._soon: list[Callable[[], None]] = []
         self._sign: tuple[object, bytes] = (None, b"")
 
     # From any thread
@@ -135,15 +135,15 @@ class SideLoop:
             self._admitted -= 1
         self._wire.limits.release(remote)
 
-    def hold(self, sock: socket.socket, hold: Hold) -> None:
-        """Take over an admitted connection; its socket must not block."""
-        self.start().call_soon_threadsafe(self.open, sock, hold)
+    def hold(self, sock: socket.socket, hold: Hold, remote: str) -> None:
+        """Take over an admitted connection of an address; its socket must not block."""
+        self.start().call_soon_threadsafe(self.open, sock, hold, remote)
 
     def start(self) -> asyncio.AbstractEventLoop:
         """Start the loop's thread, if it is not running in this process, and return the loop."""
         with self._lock:
             if self._loop is None:
-                loop = _new_loop()
+                loop = new_loop()
                 self._wheel: Wheel[Line] = Wheel(loop, self._serve)
                 self._loop = loop  # after the wheel: `lag` is asked without the lock
                 self._thread = threading.Thread(target=self._run, args=(loop,), name="landline-loop", daemon=True)
@@ -171,6 +171,13 @@ class SideLoop:
         assert self._loop is not None
         return await self._loop.run_in_executor(self._executor, function, *args)
 
+    def soon(self, call: Callable[[], None]) -> None:
+        """Have something called when what is being done is done; all that comes together costs one turn of the loop."""
+        assert self._loop is not None
+        if not self._soon:
+            self._loop.call_soon(self._call_all)
+        self._soon.append(call)
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine to its end, or to the loop's."""
         assert self._loop is not None
@@ -178,30 +185,35 @@ class SideLoop:
         self._tasks.add(task)  # the loop itself keeps only weak references
         task.add_done_callback(self._ended_task)
 
-    def open(self, sock: socket.socket, hold: Hold, back: Callable[[bytes], None] | None = None) -> None:
-        """Begin a line: send what its hold has to tell at once, bring it up to date, and let it join its feed."""
+    def open(self, sock: socket.socket, hold: Hold, remote: str) -> None:
+        """Begin a line on a connection that is for nothing else."""
         assert self._loop is not None
+        prepare(sock, self.patience)
+        line = Line(self._loop, sock, self._state.config.max_pending + len(hold.first), self)
+        self.begin(line, hold, remote)
+
+    def begin(self, line: Line, hold: Hold, remote: str) -> None:
+        """Hold a request: send what there is to tell at once, bring the line up to date, and let it join its feed."""
         if not self._lines:
             self._hub.register(self._wake)
-        _prepare(sock, 2 * self._state.config.keepalive)
-        limit = self._state.config.max_pending
-        lasts = self._state.gate.seconds_left(hold.grant) if hold.grant is not None else None
-        line = Line(self._loop, sock, hold, limit + len(hold.first), self, back, lasts)
+        line.begin(hold, remote, self._state.gate.seconds_left(hold.grant) if hold.grant is not None else None)
         self._lines.add(line)
         try:
             revoked = self._is_revoked(line)  # since the request was let through
         except LogError:
             revoked = True  # nobody knows: it may ask again
-        line.write(hold.head if revoked else hold.head + hold.first)
+        if hold.head:
+            line.write(hold.head if revoked else hold.head + hold.first)
         if revoked or self._leaving:
             self._say_goodbye(line, RETURN_WITHIN)
             return
-        self._wheel.add(line, self._due(line))
+        self._look_at(line, self._due(line))
         if hold.more or not self._join(hold, [line], hold.cursor):
             self.spawn(self._catch_up(hold, [line], hold.cursor))
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
+        self._soon = []
         self._executor = ThreadPoolExecutor(2, thread_name_prefix="landline-reader")
         self._tasks: set[asyncio.Task[None]] = set()
         try:
@@ -212,6 +224,14 @@ class SideLoop:
             loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
             self._executor.shutdown(cancel_futures=True)
             loop.close()
+
+    def _call_all(self) -> None:
+        calls, self._soon = self._soon, []
+        for call in calls:
+            try:
+                call()
+            except Exception:  # of one line must not keep the others
+                logger.exception("A connection could not go on.")
 
     def _ended_task(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -248,14 +268,12 @@ class SideLoop:
             feed.told += len(reading.events)
             feed.written = self._loop.time()
             events = events[len(reading.events) :]
-            for line in list(feed.lines):
-                if feed.hold.transport.ends:
-                    line.finish(data)
-                else:
-                    line.write(data)
             if feed.hold.transport.ends:
+                for line in self._feeds.take(feed):
+                    line.finish(data)
+            else:
                 for line in list(feed.lines):
-                    self._feeds.part(line)
+                    line.write(data)
 
     def _render(self, hold: Hold, reading: Reading, snapshots: list[Event]) -> bytes:
         return hold.transport.tell(reading, snapshots, self._wire.advice(hold.transports), time.time())
@@ -359,9 +377,11 @@ class SideLoop:
         return [line for line in lines if line.open and line.flushed]
 
     def _tell_some(self, hold: Hold, lines: list[Line], reading: Reading, snapshots: list[Event]) -> None:
+        assert self._loop is not None
         data = self._render(hold, reading, snapshots)
         for line in lines:
             line.told += len(reading.events)
+            line.written = self._loop.time()
             if hold.transport.ends:
                 line.finish(data)
             else:
@@ -384,8 +404,8 @@ class SideLoop:
         if not self._lines:
             self._hub.unregister(self._wake)
             self._position = None
-        seconds = line.loop.time() - line.opened
-        access_log.log(line.remote, line.transport.name, line.query, seconds, line.told, reason)
+        held = line.loop.time() - line.opened
+        access_log.log(line.remote, line.transport.name, line.query, held, line.told, reason)
 
     # Deadlines: of a long poll, its answer; of a stream, its keepalive, and the end of what it was granted
 
@@ -396,19 +416,27 @@ class SideLoop:
         written = max(line.written, line.feed.written) if line.feed is not None else line.written
         return min(due, written + self._state.config.keepalive)
 
+    def _look_at(self, line: Line, when: float) -> None:
+        """Have a line served at a time; an earlier one that is set already stays, and sees to the rest."""
+        if when < line.look:
+            line.look = when
+            self._wheel.add(line, when)
+
     def _serve(self, line: Line, now: float) -> None:
-        if not line.open:
+        if now < line.look:
+            return  # of a held poll that was answered; the connection's next one has its own time
+        line.look = math.inf
+        if not line.held or not line.open:
             return
         if self._due(line) > now:
-            self._wheel.add(line, self._due(line))  # something was told in the meantime
+            self._look_at(line, self._due(line))  # something was told in the meantime
         elif line.due is not None and line.due <= now:
             self._say_goodbye(line, RETURN_LEAST)  # grants end at times of their own: nobody has to be spread
         else:
             if line.feed is not None and self._position is not None:
                 line.write(self._keepalive(line, self._position, now))
-            else:
-                line.written = now
-            self._wheel.add(line, self._due(line))
+            line.written = now
+            self._look_at(line, self._due(line))
 
     def _keepalive(self, line: Line, position: Cursor, now: float) -> bytes:
         """Return a sign of life; made once for all equal lines of one turn of the wheel."""
@@ -461,31 +489,6 @@ class SideLoop:
 
 _inherited: list[object] = []
 """Loops of a parent process: collecting one would close descriptors that the parent's still uses."""
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.SelectorEventLoop()  # Windows' default one cannot watch a socket that is not its own
-    return uvloop.new_event_loop()
-
-
-def _descriptors() -> float:
-    """Return how many files and sockets this process may have open."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return math.inf
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-
-def _prepare(sock: socket.socket, patience: float) -> None:
-    """Send each event at once, and give up a peer that acknowledges nothing for `patience` seconds."""
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere the system's own, some minutes
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(patience * 1000))
 
 
 def _has_source(item: Any) -> bool:

@@ -23,12 +23,13 @@ from .protocol.advice import Advice
 from .protocol.origins import Origins, foreign_origin
 from .protocol.poll import LongPoll, answer, cache_control
 from .protocol.problem import busy, log_unavailable, method_refused, problem
-from .protocol.reply import Reply, encode_reply
+from .protocol.reply import Reply
 from .protocol.request import Ask, Request, bad_request, parse_poll, parse_stream
 from .protocol.sse import SSE, stream_head
 from .protocol.transport import Transport
 from .protocol.websocket import WebSocket, accept
 from .reading import Reading
+from .remembered import Remembered
 from .state import State
 
 ALL = ("websocket", "sse", "long-poll", "poll")
@@ -36,16 +37,9 @@ STREAM_OR_POLL = ("sse", "long-poll", "poll")
 LONG_POLL = ("long-poll", "poll")
 POLL_ONLY = ("poll",)
 
-_IDLE_ANSWERS = 1024
-"""Idle answers remembered: one for each set of channels and cursor that equal readers ask with."""
-_IDLE_QUERY = 4096
-"""Characters of a query whose idle answer is remembered: a stranger must not fill the memory with long ones."""
-
-Idle = dict[tuple[str, tuple[str, ...], Credentials], tuple[object, float | None, Reply]]
-
 
 class Hold(NamedTuple):
-    """A request that is to be held until there is something to tell it."""
+    """How a request is to be held until there is something to tell it. Not who asked: equal readers are held alike."""
 
     transport: Transport
     items: tuple[Resolved, ...]
@@ -64,7 +58,8 @@ class Hold(NamedTuple):
     """Events in `first`."""
     transports: tuple[str, ...]
     """What its door offered, for later advice."""
-    request: Request
+    query: str
+    """As the client wrote it, for the access log."""
     grant: Grant | None = None
     """What lets it read; None: its channels are public."""
     headers: tuple[tuple[str, str], ...] = ()
@@ -88,7 +83,7 @@ class Visit(NamedTuple):
 class Wire:
     """Answers polls, and opens streams and sockets.
 
-    Safe to use from any thread: `_idle` is a dict of immutable entries, and a lost race costs one answer's making.
+    Safe to use from any thread: what is shared is replaced as a whole, or looks after itself.
 
     Args:
         state: the app's Landline.
@@ -131,8 +126,8 @@ class Wire:
             )
             for offer in (ALL, STREAM_OR_POLL, LONG_POLL, POLL_ONLY)
         }
-        # A new dict, and last: who took the old one may still put an answer there, which nobody will get.
-        self._idle: Idle = {}
+        # A new one, and last: who took the old one may still put an answer there, which nobody will get.
+        self._remembered = Remembered()
 
     def advice(self, transports: tuple[str, ...]) -> Advice:
         """Return what to ask of a client to which `transports` are offered."""
@@ -142,23 +137,38 @@ class Wire:
         """Refuse to hold a request, each until another time."""
         return busy(detail, self.meter.pressure.pause(random.random()))
 
-    def idle(self, query: str, transports: tuple[str, ...], credentials: Credentials, remote: str) -> Reply | None:
-        """Return the answer to a plain GET of a poll, if it was given before to this reader and nothing is new.
+    def unheld(self, hold: Hold, refusal: Refusal) -> Reply:
+        """Answer a request for which there is no room after all: a poll as a short one, a stream with why."""
+        if isinstance(hold.transport, LongPoll):
+            return hold.transport.reply(Reading((), hold.cursor, hold.cursor), (), self.advice(POLL_ONLY))
+        return problem(refusal, hold.headers)
+
+    def again(
+        self, query: str, transports: tuple[str, ...], credentials: Credentials, remote: str, *, close: bool = True
+    ) -> Reply | Hold | None:
+        """Return what became of a plain GET of a poll, if this reader has asked the same before and nothing is new.
 
         Plain is without `If-None-Match` and without `Origin`. `credentials` are the gate's, of a query with a grant.
-        An address that asks too often gets none, and is refused by `handle`.
+        An address that asks too often gets nothing here, and is refused by `handle`.
+
+        Args:
+            query: raw.
+            transports: as for `handle`.
+            credentials: empty, where the query has no grant.
+            remote: the client's address.
+            close: as for `handle`.
         """
-        remembered = self._idle.get((query, transports, credentials))
+        remembered = self._remembered.get((query, transports, credentials, close))
         if remembered is None:
             return None
-        mark, until, reply = remembered
+        mark, until, outcome = remembered
         try:
             # The mark moves with each event, and so with each revocation.
             if mark is self._state.hub.mark() and (until is None or self._clock() < until):
                 if not self.limits.allow(remote):
                     return None
                 self.meter.count()
-                return reply
+                return outcome
         except LogError as error:
             return problem(log_unavailable(error))
         return None
@@ -211,26 +221,31 @@ class Wire:
         return ask, self._state.resolve(ask.channels)
 
     def _poll(self, visit: Visit) -> Reply | Hold:
-        remembered = self._idle
+        remembered = self._remembered
         request, ask, grant = visit.request, visit.ask, visit.grant
         # Who is held already is not told to give it up: this is for those who would come.
-        advice = self.advice(visit.transports if self.meter.pressure.room else POLL_ONLY)
+        offered = visit.transports if self.meter.pressure.room else POLL_ONLY
+        advice = self.advice(offered)
         etag = request.headers.get("if-none-match")
         reading, snapshots = self._read(visit)
         is_news = bool(reading.has_news or snapshots)
-        wait = min(ask.wait, advice.hold)
+        # Also where the advice is not to be held: who asks for it all the same would ask again at once.
+        wait = min(ask.wait, self._state.config.hold) if "long-poll" in offered else 0.0
         cache_control = self._cache_control if grant is None else "no-store"
         told = grant and grant.told
+        outcome: Reply | Hold
         if wait > 0 and not is_news and request.method == "GET":
             transport = LongPoll(etag, cache_control, visit.headers, told, close=visit.close)
-            return self._hold(transport, visit, reading, wait=wait)
-        reply = answer(
-            reading, advice, snapshots, etag=etag, cache_control=cache_control, more=visit.headers, grant=told
-        )
-        is_plain = etag is None and "origin" not in request.headers
-        if is_plain and not is_news and not ask.wait and not told and not any(_calls_app(item) for item in visit.items):
-            self._remember(remembered, visit, reply)
-        return reply
+            outcome = self._hold(transport, visit, reading, wait=wait)
+        else:
+            outcome = answer(
+                reading, advice, snapshots, etag=etag, cache_control=cache_control, more=visit.headers, grant=told
+            )
+        is_plain = request.method == "GET" and etag is None and "origin" not in request.headers
+        is_granted = wait > 0 or not ask.wait  # a wait that was not granted may be the next time
+        if is_plain and is_granted and not told and not any(_calls_app(item) for item in visit.items):
+            self._remember(remembered, visit, outcome)
+        return outcome
 
     def _events(self, visit: Visit) -> Reply | Hold:
         head = stream_head(visit.headers)
@@ -238,7 +253,7 @@ class Wire:
             return head
         if "sse" not in visit.transports:
             raise self.busy("This server cannot hold an event stream open for this client now.")
-        return self._open(self._sse, visit, encode_reply(head, self._clock(), close=True))
+        return self._open(self._sse, visit, head.encode(self._clock(), close=True))
 
     def _socket(self, visit: Visit) -> Reply | Hold:
         request = visit.request
@@ -282,7 +297,7 @@ class Wire:
             first,
             len(reading.events),
             visit.transports,
-            visit.request,
+            visit.request.query,
             visit.grant,
             visit.headers,
         )
@@ -295,17 +310,14 @@ class Wire:
         newcomer = ask.position is Word.NOW
         return reading, self._state.snapshots(items, reading, visit.request.environ, newcomer=newcomer)
 
-    def _remember(self, idle: Idle, visit: Visit, reply: Reply) -> None:
+    def _remember(self, remembered: Remembered, visit: Visit, outcome: Reply | Hold) -> None:
         query, grant = visit.request.query, visit.grant
-        if len(query) > _IDLE_QUERY:
-            return
-        if len(idle) >= _IDLE_ANSWERS:
-            idle.clear()
         if grant is None:
-            idle[query, visit.transports, ()] = visit.mark, None, reply
+            remembered.put((query, visit.transports, (), visit.close), (visit.mark, None, outcome))
         elif is_with_grant(query):
             credentials = self.gate.credentials_of(visit.request.headers)
-            idle[query, visit.transports, credentials] = visit.mark, self.gate.renews(grant), reply
+            key = (query, visit.transports, credentials, visit.close)
+            remembered.put(key, (visit.mark, self.gate.renews(grant), outcome))
 
 
 def is_with_grant(query: str) -> bool:

@@ -3,16 +3,20 @@
 What would be held is told so, in place of the side loop, and the connection used on as after a held poll's answer.
 """
 
+import asyncio
 import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from email.parser import Parser
 from types import SimpleNamespace, TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 from flask import Flask
-from flask_landline.listener import Connection
+from flask_landline.connection import Connection
+from flask_landline.line import Line
+from flask_landline.listener import Listener
+from flask_landline.sideloop import SideLoop
 from flask_landline.wire import Hold
 
 _HEAD = re.compile(rb"HTTP/1\.1 ([0-9]{3}) [A-Za-z -]+\r\n((?:[A-Za-z-]+: [!-~ ]*\r\n)*)\r\n")
@@ -50,12 +54,23 @@ class _Side:
     def admit(self, remote: str) -> None:
         pass
 
-    def open(self, sock: socket.socket, hold: Hold, back: Callable[[bytes], None] | None = None) -> None:
-        sock.sendall(b"held by %b\r\n" % hold.transport.name.encode())
-        if back is None:
-            sock.close()
-        else:
-            back(b"")
+    def open(self, sock: socket.socket, hold: Hold, remote: str) -> None:
+        sock.sendall(_held(hold))
+        sock.close()
+
+    def begin(self, line: Line, hold: Hold, remote: str) -> None:
+        line.begin(hold, remote, None)
+        line.finish(_held(hold))
+
+    def soon(self, call: Callable[[], None]) -> None:
+        call()
+
+    def ended(self, line: Line, reason: str) -> None:
+        pass
+
+
+def _held(hold: Hold) -> bytes:
+    return b"held by %b\r\n" % hold.transport.name.encode()
 
 
 class Door:
@@ -67,18 +82,12 @@ class Door:
 
     def __init__(self, app: Flask) -> None:
         wire: Any = app.wsgi_app
-        listener: Any = SimpleNamespace(
-            loop=_Loop(),
-            wire=wire._wire,
-            sideloop=_Side(),
-            gate=app.extensions["landline"].gate,
-            wheel=SimpleNamespace(add=lambda *_: None),
-            connections=set(),
-            closed=False,
-        )
+        self.listener = Listener("127.0.0.1:1", wire._wire, cast(SideLoop, _Side()))
+        self.listener.loop, self.listener._started = cast(asyncio.AbstractEventLoop, _Loop()), True
+        self.listener.wheel = SimpleNamespace(add=lambda *_: None)  # type: ignore[assignment]
         self._ours, theirs = socket.socketpair()
         theirs.setblocking(False)
-        self._connection = Connection(listener, theirs, "127.0.0.1")
+        self._connection = Connection(self.listener, theirs, "127.0.0.1")
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,7 @@ from tests.fuzz.targets import check_answer, seeds
 
 COUNT = max(INPUTS // 4, 1000)
 MOST_KEPT = 4 * 1024 * 1024
-"""Bytes that a process may keep of strangers' requests: names and idle answers are remembered, a bounded number."""
+"""Bytes that a process may keep of strangers' requests: names and answers are remembered, a bounded number."""
 
 Send = Callable[[Flask, bytes], None]
 
@@ -161,7 +161,7 @@ def test_requests_of_no_end_leave_a_bounded_memory(door: str, orders: App) -> No
         for number in range(100):
             send(orders.flask, endless(door, number))
         before = kept()
-        # As many idle answers as are remembered, but for a few: with one more they are all forgotten.
+        # As many answers as are remembered, but for a few: with one more they are all forgotten.
         for number in range(100, 100 + COUNT * 3 // 5):
             send(orders.flask, endless(door, number))
         assert kept() - before < MOST_KEPT
@@ -170,10 +170,10 @@ def test_requests_of_no_end_leave_a_bounded_memory(door: str, orders: App) -> No
 
 
 def test_long_queries_are_answered_and_not_remembered(orders: App) -> None:
-    """A thousand idle answers are remembered, by their queries, which a stranger may make as long as a URL can be."""
-    remembered = orders.flask.wsgi_app._wire._idle  # type: ignore[attr-defined]
+    """A thousand answers are remembered, by their queries, which a stranger may make as long as a URL can be."""
+    remembered = orders.flask.wsgi_app._wire._remembered  # type: ignore[attr-defined]
     assert orders.poll("orders", grant="x" * 8000).status == 200
-    assert remembered == {}
+    assert len(remembered) == 0
     assert orders.poll("orders", grant="x" * 80).status == 200
     assert len(remembered) == 1
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import Flask, current_app, request
-from flask_landline import Landline, listener
+from flask_landline import Landline, connection
 from flask_landline.protocol import sse
 from flask_landline.protocol.websocket import Incoming, WebSocket
 from websockets.frames import CloseCode, Frame, Opcode
@@ -75,7 +75,7 @@ def create_app() -> Flask:
     if "HELD_RETRY" in os.environ:
         sse.RETRY = float(os.environ["HELD_RETRY"])
     if "HELD_HEAD_WITHIN" in os.environ:
-        listener.HEAD_WITHIN = float(os.environ["HELD_HEAD_WITHIN"])
+        connection.HEAD_WITHIN = float(os.environ["HELD_HEAD_WITHIN"])
     if "HELD_ECHO" in os.environ:
         WebSocket.hello = lambda *_: b""  # type: ignore[method-assign]
         app.wsgi_app.sideloop.incoming = (  # type: ignore[attr-defined]

@@ -183,7 +183,7 @@ class Client:
         self.stage.side.admit("here")
         ours, self._end = self.stage.pair()
         self.line_fileno = ours.fileno()
-        self.stage.loop.call_soon(self.stage.side.open, ours, outcome)
+        self.stage.loop.call_soon(self.stage.side.open, ours, outcome, "here")
 
     def read(self) -> None:
         """Take in what has come."""

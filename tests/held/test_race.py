@@ -15,8 +15,12 @@ import pytest
 from flask import Flask
 from flask_landline import Landline
 from flask_landline import sideloop as sideloop_module
-from flask_landline.listener import Connection, Listener
+from flask_landline.connection import Connection
+from flask_landline.line import Line
+from flask_landline.listener import Listener
+from flask_landline.protocol.request import Request
 from flask_landline.wheel import Wheel
+from flask_landline.wire import ALL, Hold
 
 from tests.held.stage import PAGE, ROUNDS, Client, Stage, received
 
@@ -197,3 +201,27 @@ def test_late_wake_up_leaves_no_position_behind(app: Flask, loop: asyncio.Abstra
         assert not stage.side._lines
         stage.side._deliver()
         assert stage.side._position is None
+
+
+def test_connection_is_looked_at_for_the_poll_it_holds_now(app: Flask, loop: asyncio.AbstractEventLoop) -> None:
+    """One held poll after the other on one connection: each is answered in its time, and no look outlives its use."""
+    with Stage(app, loop, {}, here=True) as stage:
+        ours, _ = stage.pair()
+        line = Line(loop, ours, 1000, stage.side)
+        hold = stage.wire.handle(Request("GET", "/landline/poll", "channel=news&wait=20", {}, "-"), ALL)
+        assert isinstance(hold, Hold)
+        for wait, looks in ((20.0, 1), (30.0, 1), (10.0, 2), (12.0, 2)):
+            stage.side.admit("-")
+            stage.side.begin(line, hold._replace(wait=wait), "-")
+            assert sum(map(len, stage.side._wheel._due.values())) == looks, wait
+            line.end("done")
+        stage.side.admit("-")
+        stage.side.begin(line, hold._replace(wait=15.0), "-")
+        now = loop.time()
+        stage.side._serve(line, now + 11)  # the earliest: too early for this one, which gets a look of its own
+        assert line.held
+        assert not line.finishing
+        stage.side._serve(line, now + 14)  # of one that is over
+        assert not line.finishing
+        stage.side._serve(line, now + 16)
+        assert line.finishing

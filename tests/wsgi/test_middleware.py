@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -94,6 +95,19 @@ def test_idle_answer_is_remembered_no_longer_than_it_is_true(orders: App) -> Non
     assert orders.poll("weather", cursor=begin).json["data"] is None
     orders.live.publish("weather", 2)
     assert orders.poll("weather", cursor=begin).data == [2]
+
+
+def test_news_for_many_are_read_once(orders: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right after an event all who were up to date ask the same."""
+    begin = orders.poll("orders").cursor
+    orders.live.publish("orders", "news")
+    reads = Mock(wraps=orders.state.hub.read)
+    monkeypatch.setattr(orders.state.hub, "read", reads)
+    answers = [orders.poll("orders", cursor=begin) for _ in range(5)]
+    assert [answer.data for answer in answers] == [["news"]] * 5
+    assert reads.call_count == 1
+    orders.live.publish("orders", "more")
+    assert orders.poll("orders", cursor=begin).data == ["news", "more"]
 
 
 def test_answer_remembered_for_one_server_is_not_given_to_another(orders: App) -> None:

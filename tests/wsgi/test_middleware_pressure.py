@@ -1,14 +1,16 @@
 """What clients are asked for under load, as they are told it (WIRE §4)."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
 from flask_landline import Refusal, sideloop
 from flask_landline.pressure import STRETCH, Meter
+from flask_landline.protocol.request import Request
 from flask_landline.testing import Clock
 from flask_landline.wheel import Wheel
-from flask_landline.wire import ALL, POLL_ONLY, Wire
+from flask_landline.wire import ALL, POLL_ONLY, Hold, Wire
 
 from tests.apps import App
 
@@ -130,7 +132,7 @@ def test_descriptors_are_left_to_the_app(
     descriptors: int, max_held: int, budget: int, make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that holds all the sockets it may have can open no file any more."""
-    monkeypatch.setattr(sideloop, "_descriptors", lambda: float(descriptors))
+    monkeypatch.setattr(sideloop, "descriptors", lambda: float(descriptors))
     side = make_app(max_held=max_held).flask.wsgi_app.sideloop  # type: ignore[attr-defined]
     for _ in range(budget):
         side.admit("192.0.2.1")
@@ -145,6 +147,33 @@ def test_holding_ends_where_it_saves_nothing(orders: App, meter: Meter, clock: C
     come(meter, clock, MANY)
     advice = orders.poll("orders", threads=True).json["advice"]
     assert (advice["transports"], advice["hold"]) == (["poll"], 0)
+
+
+def test_who_asks_to_be_held_under_pressure_is_held(orders: App, meter: Meter, clock: Clock) -> None:
+    """A program that heeds no advice would ask again at once, and so keep the process under pressure."""
+    cursor = orders.poll("orders").cursor
+    come(meter, clock, MANY)
+    request = Request("GET", "/landline/poll", f"channel=orders&cursor={cursor}&wait=20", {}, "127.0.0.1")
+    held = wire_of(orders).handle(request, ALL)
+    assert isinstance(held, Hold)
+    assert held.wait == 20
+    assert wire_of(orders).advice(ALL).hold == 0
+
+
+def test_poll_for_which_there_is_no_room_after_all_is_a_short_one(orders: App) -> None:
+    """Somebody else took the last place between the offer and the holding; a stream is told so instead."""
+    wire = wire_of(orders)
+    refusal = wire.busy("There is no room.")
+    cursor = orders.poll("orders").cursor
+    replies = []
+    for asked in (f"poll?channel=orders&cursor={cursor}&wait=20", f"events?channel=orders&cursor={cursor}"):
+        path, _, query = asked.partition("?")
+        held = wire.handle(Request("GET", f"/landline/{path}", query, {}, "127.0.0.1"), ALL)
+        assert isinstance(held, Hold)
+        replies.append(wire.unheld(held, refusal))
+    assert [reply.status for reply in replies] == ["200 OK", "503 Service Unavailable"]
+    answer = json.loads(replies[0].body)
+    assert (answer["data"], answer["cursor"], answer["advice"]["transports"]) == (None, cursor, ["poll"])
 
 
 def test_child_of_a_pressed_process_begins_anew(orders: App, meter: Meter, clock: Clock) -> None:

@@ -10,7 +10,7 @@ from ..cursor import Cursor
 from ..event import Event
 from ..reading import Reading
 from .advice import Advice
-from .reply import Reply, encode_reply
+from .reply import Reply
 
 
 def body(reading: Reading, advice: Advice | None, snapshots: Sequence[Event] = (), extra: bytes = b"") -> bytes:
@@ -128,7 +128,7 @@ class LongPoll:
 
     def tell(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
         """Render the whole answer."""
-        return encode_reply(self.reply(reading, snapshots, advice), at, close=self._close)
+        return self.reply(reading, snapshots, advice).encode(at, close=self._close)
 
     def keepalive(self, cursor: Cursor, advice: Advice, at: float) -> bytes:
         """Render the answer that nothing is new."""

@@ -5,36 +5,54 @@ from __future__ import annotations
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from typing import NamedTuple
 
 
-class Reply(NamedTuple):
-    """A whole answer: what WSGI's `start_response` takes, and a body."""
+class Reply:
+    """A whole answer: what WSGI's `start_response` takes, and a body. Not changed once made.
 
-    status: str
-    """Code and phrase, such as `200 OK`."""
-    headers: list[tuple[str, str]]
-    body: bytes
+    Args:
+        status: code and phrase, such as `200 OK`.
+        headers: names and values.
+        body: the body.
+    """
+
+    __slots__ = ("_encoded", "body", "headers", "status")
+
+    def __init__(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self._encoded: tuple[tuple[int, bool, bool], bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Reply {self.status!r}, {len(self.body)} bytes>"
+
+    def encode(self, at: float, *, close: bool, head_only: bool = False) -> bytes:
+        """Render it as HTTP/1.1 (RFC 9112).
+
+        The bytes are kept: "nothing new" is answered a hundred thousand times a second, and only `Date` changes.
+
+        Args:
+            at: the time, Unix seconds, for `Date`.
+            close: whether the connection ends with it.
+            head_only: whether to leave the body out, as for HEAD.
+        """
+        how = (int(at), close, head_only)
+        encoded = self._encoded  # one tuple, set in one step: several threads may give the same answer
+        if encoded is None or encoded[0] != how:
+            encoded = self._encoded = how, self._head(how[0], close) + (b"" if head_only else self.body)
+        return encoded[1]
+
+    def _head(self, second: int, close: bool) -> bytes:
+        lines = [f"HTTP/1.1 {self.status}\r\nDate: {_date(second)}\r\n"]
+        lines += [f"{name}: {value}\r\n" for name, value in self.headers]
+        lines.append("Connection: close\r\n\r\n" if close else "Connection: keep-alive\r\n\r\n")
+        return "".join(lines).encode("latin-1")
 
 
 def status_line(status: int) -> str:
     """Return code and phrase of an HTTP status."""
     return f"{status} {HTTPStatus(status).phrase}"
-
-
-def encode_reply(reply: Reply, at: float, *, close: bool, head_only: bool = False) -> bytes:
-    """Render an answer as HTTP/1.1 (RFC 9112).
-
-    Args:
-        reply: the answer.
-        at: the time, Unix seconds, for `Date`.
-        close: whether the connection ends with it.
-        head_only: whether to leave the body out, as for HEAD.
-    """
-    lines = [f"HTTP/1.1 {reply.status}\r\nDate: {_date(int(at))}\r\n"]
-    lines += [f"{name}: {value}\r\n" for name, value in reply.headers]
-    lines.append("Connection: close\r\n\r\n" if close else "Connection: keep-alive\r\n\r\n")
-    return "".join(lines).encode("latin-1") + (b"" if head_only else reply.body)
 
 
 @lru_cache(4)

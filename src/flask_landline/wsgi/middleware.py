@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from ..errors import LogError, Refusal
 from ..listener import Listener
-from ..protocol.problem import problem
 from ..protocol.request import Request, encode_query
 from ..sideloop import SideLoop
 from ..state import State
@@ -65,6 +64,7 @@ class WireMiddleware:
             return self._wsgi_app(environ, start_response)
         server_socket = detach.find(environ)
         transports = self._transports(environ, server_socket)
+        remote, outcome = self._remote(environ), None
         if (
             path == self._wire.poll_path
             and environ["REQUEST_METHOD"] == "GET"
@@ -73,12 +73,11 @@ class WireMiddleware:
         ):
             query = environ.get("QUERY_STRING", "")
             credentials = self._wire.gate.credentials(environ) if is_with_grant(query) else ()
-            idle = self._wire.idle(query, transports, credentials, self._remote(environ))
-            if idle is not None:
-                return send(idle, environ, start_response)
-        outcome = self._wire.handle(_request(environ, self._remote(environ)), transports)
+            outcome = self._wire.again(query, transports, credentials, remote)
+        if outcome is None:
+            outcome = self._wire.handle(_request(environ, remote), transports)
         if isinstance(outcome, Hold):
-            return self._hold(outcome, server_socket, environ, start_response)
+            return self._hold(outcome, remote, server_socket, environ, start_response)
         return send(outcome, environ, start_response)
 
     def _remote(self, environ: WSGIEnvironment) -> str:
@@ -108,19 +107,24 @@ class WireMiddleware:
         return LONG_POLL if environ.get("wsgi.multithread") and self._threads.free else POLL_ONLY
 
     def _hold(
-        self, hold: Hold, server_socket: socket.socket | None, environ: WSGIEnvironment, start_response: StartResponse
+        self,
+        hold: Hold,
+        remote: str,
+        server_socket: socket.socket | None,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
     ) -> Iterable[bytes]:
         if server_socket is None:
             places = self._greenlets if detach.is_greenlet(environ) else self._threads
-            return places.hold(hold, environ, start_response)
+            return places.hold(hold, remote, environ, start_response)
         try:
-            self.sideloop.admit(hold.request.remote)
+            self.sideloop.admit(remote)
         except Refusal as refusal:
-            return send(problem(refusal, hold.headers), environ, start_response)
+            return send(self._wire.unheld(hold, refusal), environ, start_response)
         try:
-            self.sideloop.hold(detach.take(server_socket), hold)
+            self.sideloop.hold(detach.take(server_socket), hold, remote)
         except BaseException:  # no descriptor, or no thread, is left
-            self.sideloop.dismiss(hold.request.remote)
+            self.sideloop.dismiss(remote)
             raise
         # For the server's log, and for whatever is wrapped around the app: nobody is there to get it.
         start_response("101 Switching Protocols" if hold.transport.name == "websocket" else "200 OK", [])

@@ -20,7 +20,7 @@ from ..protocol.sse import stream_head
 from ..reading import Reading
 from ..sideloop import RETRY_PAUSE, RETURN_LEAST
 from ..state import State
-from ..wire import POLL_ONLY, Hold, Wire
+from ..wire import Hold, Wire
 from .send import send
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ RETURN = 2.0
 class _Visit:
     """What the access log is told of a request held in place."""
 
-    def __init__(self, told: int) -> None:
+    def __init__(self, remote: str, told: int) -> None:
+        self.remote = remote
         self.began = time.monotonic()
         self.told = told
 
@@ -79,20 +80,15 @@ class Places:
         """Whether one more may be held now."""
         return self._held < self._budget
 
-    def hold(self, hold: Hold, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Wait for what a request is to be told, and answer it."""
+    def hold(self, hold: Hold, remote: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Wait for what a request of an address is to be told, and answer it."""
         with self._lock:
-            taken = self._held < self._budget and self._wire.limits.hold(hold.request.remote)
+            taken = self._held < self._budget and self._wire.limits.hold(remote)
             self._held += taken
-        if not taken and isinstance(hold.transport, LongPoll):
-            # Somebody was faster: it is a short poll then, as it would have been a moment later.
-            nothing = Reading((), hold.cursor, hold.cursor)
-            reply = hold.transport.reply(nothing, (), self._wire.advice(POLL_ONLY))
-            return send(reply, environ, start_response)
         if not taken:
-            taken_all = problem(self._wire.busy("All places for held requests are taken."), hold.headers)
-            return send(taken_all, environ, start_response)
-        visit = _Visit(hold.told)
+            refusal = self._wire.busy("All places for held requests are taken.")
+            return send(self._wire.unheld(hold, refusal), environ, start_response)
+        visit = _Visit(remote, hold.told)
         if hold.transport.ends:
             try:
                 return self._long_poll(hold, visit, environ, start_response)
@@ -108,9 +104,9 @@ class Places:
     def _end(self, hold: Hold, visit: _Visit, reason: str) -> None:
         with self._lock:
             self._held -= 1
-        self._wire.limits.release(hold.request.remote)
+        self._wire.limits.release(visit.remote)
         seconds = time.monotonic() - visit.began
-        access_log.log(hold.request.remote, hold.transport.name, hold.request.query, seconds, visit.told, reason)
+        access_log.log(visit.remote, hold.transport.name, hold.query, seconds, visit.told, reason)
 
     @contextmanager
     def _listening(self) -> Iterator[threading.Event]:

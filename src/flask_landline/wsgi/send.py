@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..protocol.reply import Reply, encode_reply
+from ..protocol.reply import Reply
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -37,5 +37,5 @@ def _send_at_once(response: Any, reply: Reply) -> Iterable[bytes]:
     response.headers = reply.headers
     response.response_length = response.sent = len(reply.body)
     response.headers_sent = True
-    response.sock.sendall(encode_reply(reply, time.time(), close=response.should_close()))
+    response.sock.sendall(reply.encode(time.time(), close=response.should_close()))
     return ()

@@ -1,0 +1,56 @@
+"""What became of polls: given again to whoever asks the same while nothing is new.
+
+Reading consumes nothing, so equal questions have equal answers until the log's end moves. Between two events all
+readers who are up to date ask the same; right after one, all of them ask for the same news. So the first of ten
+thousand is answered by the log or the window, and the others by this.
+
+Safe to use from any thread: entries do not change, and a lost race costs making one answer twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .access import Credentials
+from .protocol.reply import Reply
+
+if TYPE_CHECKING:
+    from .wire import Hold
+
+MOST = 1024
+"""Outcomes remembered: one for each set of channels and cursor that equal readers ask with."""
+MOST_BYTES = 1024 * 1024
+"""Bytes of answers remembered: some news for many, or a long page for those who come back together."""
+LONGEST_QUERY = 4096
+"""Characters of a query whose outcome is remembered: a stranger must not fill the memory with long ones."""
+
+Key = tuple[str, tuple[str, ...], Credentials, bool]
+"""Query, what can be offered, credentials that its grant is bound to, whether the connection closes."""
+Entry = tuple[object, float | None, "Reply | Hold"]
+"""The hub's mark at which it was true, until when it is (Unix seconds; None: for good), and the outcome."""
+
+
+class Remembered:
+    """Outcomes of polls, by what was asked. All are forgotten when there are too many: the next ones are soon here."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Key, Entry] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Key) -> Entry | None:
+        """Return what became of a question."""
+        return self._entries.get(key)
+
+    def put(self, key: Key, entry: Entry) -> None:
+        """Remember what became of a question, unless that would take too much room."""
+        size = len(entry[2].body) if isinstance(entry[2], Reply) else 0
+        if len(key[0]) > LONGEST_QUERY or size > MOST_BYTES // 4:
+            return
+        if len(self._entries) >= MOST or self._bytes + size > MOST_BYTES:
+            self._entries.clear()
+            self._bytes = 0
+        self._entries[key] = entry
+        self._bytes += size
