@@ -9,8 +9,9 @@ from flask import Flask, Response, jsonify, request, session
 from flask_landline import Landline
 
 app = Flask(__name__, instance_path=os.environ["BENCH_FOLDER"])
-# No grant ends while it is measured, and no advice asks the load program, which heeds none, to come less often.
-app.config.update(SECRET_KEY="bench", LANDLINE_GRANT_AGE=3600.0, LANDLINE_POLL_CAPACITY=None)
+# No grant ends while it is measured, no advice asks the load program, which heeds none, to come less often, and there
+# is room for readers who come back before those they were are gone.
+app.config.update(SECRET_KEY="bench", LANDLINE_GRANT_AGE=3600.0, LANDLINE_POLL_CAPACITY=None, LANDLINE_MAX_HELD=30_000)
 app.config.from_prefixed_env()  # FLASK_LANDLINE_LISTEN='"127.0.0.1:8001"'
 live = Landline(app)
 orders = live.channel("orders", keep=None, keep_for=None)

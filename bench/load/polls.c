@@ -32,9 +32,8 @@ static void ask(struct connection *c) {
         c->open = 1;
     }
     if (number) {
-        char digits[sizeof NUMBER];
-        snprintf(digits, sizeof digits, "%08ld", asked++ % 100000000);
-        memcpy(number, digits, strlen(NUMBER));
+        long rest = asked++;
+        for (int place = strlen(NUMBER) - 1; place >= 0; place--, rest /= 10) number[place] = '0' + rest % 10;
     }
     c->got = 0;
     c->asked = now();
