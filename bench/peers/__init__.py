@@ -20,6 +20,7 @@ PEERS = (
     flask_plain.GTHREAD,
     flask_plain.GEVENT,
     flask_plain.GRANIAN,
+    flask_plain.CONSTANT,
     flask_socketio.THREADING,
     flask_socketio.GEVENT,
     socketio_uvicorn.PEER,

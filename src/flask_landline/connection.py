@@ -146,7 +146,7 @@ class Connection(Line):
     @property
     def _begins(self) -> bool:
         """Whether what comes next is the first byte of a request, with no other one before it."""
-        return not self._within and not self._queue and not self._busy
+        return not (self._within or self._queue or self._busy or self.finishing)
 
     def serve(self, now: float) -> None:
         """Close what has come to its time: a request that does not end, a connection that rests too long."""
@@ -165,19 +165,18 @@ class Connection(Line):
         super()._lost(reason)
 
     def _received(self, data: bytes) -> None:
-        if not data:
+        # Where a request begins its bytes alone decide what it is, and whoever polls sends the same ones again.
+        plain = self._listener.known.get(data)
+        if plain is not None and self._begins and self._answer_again(plain):
+            self._begun = None
+        elif not data:
             self.close("done" if self.finishing else "gone")
         elif self.held:
             self._early += data  # the next request, before this one is answered
             if len(self._early) > CHUNK:
                 self.close("gone")
         elif not self.finishing:
-            # Where a request begins its bytes alone decide what it is, and whoever polls sends the same ones again.
-            plain = self._listener.known.get(data) if self._begins else None
-            if plain is None or not self._answer_again(plain):
-                self._feed(data)
-            else:
-                self._begun = None
+            self._feed(data)
 
     def _feed(self, data: bytes) -> None:
         was_alone = self._begins
