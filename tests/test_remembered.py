@@ -45,6 +45,20 @@ def test_answers_take_no_more_than_their_bytes() -> None:
 
 def test_long_query_is_not_remembered() -> None:
     found = Remembered()
-    found.put(key("x" * remembered.LONGEST_QUERY), (None, None, reply()))
-    found.put(key("x" * (remembered.LONGEST_QUERY + 1)), (None, None, reply()))
+    found.put(key("x" * remembered.LONGEST_KEY), (None, None, reply()))
+    found.put(key("x" * (remembered.LONGEST_KEY + 1)), (None, None, reply()))
     assert len(found) == 1
+
+
+def test_long_credentials_are_not_remembered() -> None:
+    found = Remembered()
+    found.put(("query", ("poll",), (None, "y" * remembered.LONGEST_KEY), True), (None, None, reply()))
+    assert len(found) == 0
+
+
+def test_answer_that_takes_anothers_place_takes_no_more_room() -> None:
+    found = Remembered()
+    found.put(key("other"), (None, None, reply()))
+    for _ in range(20):
+        found.put(key("same"), (None, None, reply(remembered.MOST_BYTES // 8)))
+    assert len(found) == 2

@@ -260,6 +260,8 @@ class Connection(Line):
         """Hold a request: a poll here, until it is answered; a stream is a line of its own from now on."""
         sideloop = self._listener.sideloop
         try:
+            if not hold.transport.ends and not self.flushed:  # else the stream would begin within an answer
+                raise self._listener.wire.busy("This client has not taken its other answers yet.")
             sideloop.admit(remote)
         except Refusal as refusal:
             self._answer(self._listener.wire.unheld(hold, refusal), keep)
@@ -274,7 +276,8 @@ class Connection(Line):
             sideloop.open(self.sock, hold, remote)
 
     def _sent_all(self) -> None:
-        if self.held and self._keep:
+        # Who reads for it meanwhile would take the next request for this one: then the connection ends with it.
+        if self.held and self._keep and not self.away:
             # Soon, not now: the next request may be a held one too, which must not join a feed that is being told;
             # and ten thousand others are still to be told this.
             self._owner.soon(self._go_on)

@@ -25,8 +25,9 @@ class Owner(Protocol):
     incoming: Callable[[], Incoming]
     """Makes what reads the client's side of a socket."""
 
-    def soon(self, call: Callable[[], None]) -> None:
-        """Have something called when what is being done is done."""
+    @property
+    def soon(self) -> Callable[[Callable[[], None]], None]:
+        """Has something called when what is being done is done."""
 
     def ended(self, line: Line, reason: str) -> None:
         """Called once for each held request, when it is no more, with a word for the reason."""
@@ -45,6 +46,7 @@ class Line(Outlet):
     __slots__ = (
         "_incoming",
         "_owner",
+        "away",
         "cursor",
         "due",
         "feed",
@@ -80,6 +82,8 @@ class Line(Outlet):
         """When it was last told something, but for what its feed was told."""
         self.held = False
         """Whether a request is held on it."""
+        self.away = False
+        """Whether somebody is reading the log for it, and will come back to it: until then it is for nothing else."""
         self.feed: Feed | None = None
         self.look = math.inf
         """When the side loop looks at it next; never, unless it is told to."""

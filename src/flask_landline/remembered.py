@@ -1,6 +1,7 @@
 """What became of polls: given again to whoever asks the same while nothing is new.
 
-Reading consumes nothing, so equal questions have equal answers until the log's end moves. Between two events all
+Reading consumes nothing, so equal questions have equal answers until the log's end moves; that something is trimmed
+meanwhile makes none of them untrue. Between two events all
 readers who are up to date ask the same; right after one, all of them ask for the same news. So the first of ten
 thousand is answered by the log or the window, and the others by this.
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 MOST = 1024
 """Outcomes remembered: one for each set of channels and cursor that equal readers ask with."""
 MOST_BYTES = 1024 * 1024
-"""Bytes of answers remembered: some news for many, or a long page for those who come back together."""
-LONGEST_QUERY = 4096
-"""Characters of a query whose outcome is remembered: a stranger must not fill the memory with long ones."""
+"""Bytes of answers remembered: some news for many, or a long page for those who come back together. Each answer may
+have its bytes twice, with a head (see `Reply.encode`)."""
+LONGEST_KEY = 4096
+"""Characters of a query and its credentials whose outcome is remembered: nobody must fill the memory with long ones."""
 
 Key = tuple[str, tuple[str, ...], Credentials, bool]
 """Query, what can be offered, credentials that its grant is bound to, whether the connection closes."""
@@ -46,11 +48,16 @@ class Remembered:
 
     def put(self, key: Key, entry: Entry) -> None:
         """Remember what became of a question, unless that would take too much room."""
-        size = len(entry[2].body) if isinstance(entry[2], Reply) else 0
-        if len(key[0]) > LONGEST_QUERY or size > MOST_BYTES // 4:
+        size = _size(entry)
+        if sum(len(text or "") for text in (key[0], *key[2])) > LONGEST_KEY or size > MOST_BYTES // 4:
             return
-        if len(self._entries) >= MOST or self._bytes + size > MOST_BYTES:
+        before = self._entries.pop(key, None)
+        self._bytes += size - (_size(before) if before is not None else 0)
+        if len(self._entries) >= MOST or self._bytes > MOST_BYTES:
             self._entries.clear()
-            self._bytes = 0
+            self._bytes = size
         self._entries[key] = entry
-        self._bytes += size
+
+
+def _size(entry: Entry) -> int:
+    return len(entry[2].body) if isinstance(entry[2], Reply) else 0

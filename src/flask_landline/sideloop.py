@@ -30,7 +30,7 @@ from .channel import RESERVED
 from .cursor import Cursor
 from .errors import LogError, Refusal
 from .event import Event
-from .eventloop import Guest, new_loop
+from .eventloop import Guest, Soon, new_loop
 from .feeds import Feed, Feeds
 from .limits import descriptors
 from .line import Line
@@ -96,7 +96,6 @@ class SideLoop:
         self._feeds = Feeds()
         self._position: Cursor | None = None
         self._asking = self._retrying = False
-        self._soon: list[Callable[[], None]] = []
         self._sign: tuple[object, bytes] = (None, b"")
 
     # From any thread
@@ -145,6 +144,7 @@ class SideLoop:
             if self._loop is None:
                 loop = new_loop()
                 self._wheel: Wheel[Line] = Wheel(loop, self._serve)
+                self.soon = Soon(loop)
                 self._loop = loop  # after the wheel: `lag` is asked without the lock
                 self._thread = threading.Thread(target=self._run, args=(loop,), name="landline-loop", daemon=True)
                 self._thread.start()
@@ -171,13 +171,6 @@ class SideLoop:
         assert self._loop is not None
         return await self._loop.run_in_executor(self._executor, function, *args)
 
-    def soon(self, call: Callable[[], None]) -> None:
-        """Have something called when what is being done is done; all that comes together costs one turn of the loop."""
-        assert self._loop is not None
-        if not self._soon:
-            self._loop.call_soon(self._call_all)
-        self._soon.append(call)
-
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine to its end, or to the loop's."""
         assert self._loop is not None
@@ -194,10 +187,15 @@ class SideLoop:
 
     def begin(self, line: Line, hold: Hold, remote: str) -> None:
         """Hold a request: send what there is to tell at once, bring the line up to date, and let it join its feed."""
-        if not self._lines:
-            self._hub.register(self._wake)
+        is_first = not self._lines
         line.begin(hold, remote, self._state.gate.seconds_left(hold.grant) if hold.grant is not None else None)
         self._lines.add(line)
+        try:
+            if is_first:
+                self._hub.register(self._wake)
+        except BaseException:  # no thread can be had
+            line.close("failed")
+            raise
         try:
             revoked = self._is_revoked(line)  # since the request was let through
         except LogError:
@@ -209,11 +207,10 @@ class SideLoop:
             return
         self._look_at(line, self._due(line))
         if hold.more or not self._join(hold, [line], hold.cursor):
-            self.spawn(self._catch_up(hold, [line], hold.cursor))
+            self._read_on(hold, [line], hold.cursor)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
-        self._soon = []
         self._executor = ThreadPoolExecutor(2, thread_name_prefix="landline-reader")
         self._tasks: set[asyncio.Task[None]] = set()
         try:
@@ -224,14 +221,6 @@ class SideLoop:
             loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
             self._executor.shutdown(cancel_futures=True)
             loop.close()
-
-    def _call_all(self) -> None:
-        calls, self._soon = self._soon, []
-        for call in calls:
-            try:
-                call()
-            except Exception:  # of one line must not keep the others
-                logger.exception("A connection could not go on.")
 
     def _ended_task(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -297,7 +286,7 @@ class SideLoop:
             lines = list(feed.lines)
             for line in lines:
                 self._feeds.part(line)
-            self.spawn(self._catch_up(feed.hold, lines, before))
+            self._read_on(feed.hold, lines, before)
 
     def _end_revoked(self) -> bool:
         """Say goodbye to lines whose grants are revoked; False if nobody knows which, and it is tried again soon.
@@ -340,12 +329,20 @@ class SideLoop:
                 return False
             self._tell_some(hold, lines, reading, [])
         lines = [line for line in lines if line.open]
+        for line in lines:
+            line.away = False
         if lines:
             self._feeds.join(hold, lines)
             if not self._asking and any(_has_source(item) for item in hold.items):
                 self._asking = True
                 self.spawn(self._ask_sources())
         return True
+
+    def _read_on(self, hold: Hold, lines: list[Line], cursor: Cursor) -> None:
+        """Have the log read for lines that only it can bring up to date."""
+        for line in lines:
+            line.away = True
+        self.spawn(self._catch_up(hold, lines, cursor))
 
     async def _catch_up(self, hold: Hold, lines: list[Line], cursor: Cursor) -> None:
         """Read from the log for lines at `cursor` until they can join their feed."""
@@ -373,7 +370,7 @@ class SideLoop:
                 await asyncio.sleep(TICK)
         else:
             for line in slow:
-                self.spawn(self._catch_up(hold, [line], cursor))
+                self._read_on(hold, [line], cursor)
         return [line for line in lines if line.open and line.flushed]
 
     def _tell_some(self, hold: Hold, lines: list[Line], reading: Reading, snapshots: list[Event]) -> None:
@@ -383,6 +380,7 @@ class SideLoop:
             line.told += len(reading.events)
             line.written = self._loop.time()
             if hold.transport.ends:
+                line.away = False
                 line.finish(data)
             else:
                 line.write(data)

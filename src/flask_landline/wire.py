@@ -242,7 +242,7 @@ class Wire:
                 reading, advice, snapshots, etag=etag, cache_control=cache_control, more=visit.headers, grant=told
             )
         is_plain = request.method == "GET" and etag is None and "origin" not in request.headers
-        is_granted = wait > 0 or not ask.wait  # a wait that was not granted may be the next time
+        is_granted = wait > 0 or not ask.wait  # only who heeds no advice asks for a wait that is not to be had
         if is_plain and is_granted and not told and not any(_calls_app(item) for item in visit.items):
             self._remember(remembered, visit, outcome)
         return outcome
@@ -312,12 +312,11 @@ class Wire:
 
     def _remember(self, remembered: Remembered, visit: Visit, outcome: Reply | Hold) -> None:
         query, grant = visit.request.query, visit.grant
-        if grant is None:
-            remembered.put((query, visit.transports, (), visit.close), (visit.mark, None, outcome))
-        elif is_with_grant(query):
-            credentials = self.gate.credentials_of(visit.request.headers)
-            key = (query, visit.transports, credentials, visit.close)
-            remembered.put(key, (visit.mark, self.gate.renews(grant), outcome))
+        if grant is not None and not is_with_grant(query):
+            return
+        credentials = self.gate.credentials_of(visit.request.headers) if is_with_grant(query) else ()
+        until = self.gate.renews(grant) if grant is not None else None
+        remembered.put((query, visit.transports, credentials, visit.close), (visit.mark, until, outcome))
 
 
 def is_with_grant(query: str) -> bool:

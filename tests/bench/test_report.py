@@ -4,8 +4,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from bench import charts, report
+from bench import charts, report, targets
 from bench.jobs import growth, polls
+from bench.peers import flask_plain, nginx
 from bench.results import Results
 
 PAGE = "# Prose\n\n<!-- bench:polls -->\nold\n<!-- bench -->\n\nMore prose.\n\n<!-- bench:route -->\n<!-- bench -->\n"
@@ -65,3 +66,20 @@ def test_bars_are_as_long_as_what_they_show() -> None:
     drawn = ET.fromstring(charts.bars("", [("Landline", (10.0,), "10"), ("other", (5.0,), "5")]))
     lengths = [float(element.attrib["width"]) for element in drawn.iter() if element.tag.endswith("rect")]
     assert lengths[0] == pytest.approx(2 * lengths[1], rel=0.01)
+
+
+def test_the_short_of_it_names_the_best_of_those_one_would_use_instead() -> None:
+    results = Results("polls", "", polls.METRICS)
+    rates = {
+        targets.LISTENER: 150_000.0,
+        flask_plain.GTHREAD.name: 5_000.0,
+        flask_plain.GRANIAN.name: 13_000.0,
+        flask_plain.CONSTANT.name: 14_000.0,
+        nginx.PEER.name: 250_000.0,
+    }
+    for name, rate in rates.items():
+        results.add(name, polls.CASE, **{"polls/s": rate})
+    page = report.fill("<!-- bench:short -->\n<!-- bench -->\n", {"polls": results})
+    assert "| idle polls a second | 150,000 |  | 13,000 (Flask route, granian) |" in page
+    assert "deliveries" not in page
+    assert report.NOT_YET in report.fill("<!-- bench:short -->\n<!-- bench -->\n", {})

@@ -15,6 +15,7 @@ from typing import Any
 
 from flask import Flask
 from flask_landline.cursor import Cursor
+from flask_landline.eventloop import Soon
 from flask_landline.protocol.reply import Reply
 from flask_landline.protocol.request import Request
 from flask_landline.sideloop import SideLoop
@@ -73,6 +74,7 @@ class Stage:
         self.side._executor = InPlace()  # type: ignore[assignment]
         self.side._tasks = set()
         self.side._wheel = Wheel(loop, self.side._serve)
+        self.side.soon = Soon(loop)
         self.epoch = self._tail().epoch
 
     def __enter__(self) -> "Stage":

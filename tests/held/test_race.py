@@ -10,15 +10,20 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from flask import Flask
-from flask_landline import Landline
+from flask_landline import Landline, LogError
 from flask_landline import sideloop as sideloop_module
 from flask_landline.connection import Connection
+from flask_landline.cursor import Cursor
 from flask_landline.line import Line
 from flask_landline.listener import Listener
 from flask_landline.protocol.request import Request
+from flask_landline.reading import Reading
 from flask_landline.wheel import Wheel
 from flask_landline.wire import ALL, Hold
 
@@ -225,3 +230,39 @@ def test_connection_is_looked_at_for_the_poll_it_holds_now(app: Flask, loop: asy
         assert not line.finishing
         stage.side._serve(line, now + 16)
         assert line.finishing
+
+
+@pytest.mark.parametrize("finds", ["news", "nothing", "a failure"])
+def test_who_reads_for_an_answered_poll_tells_nothing_to_the_next_one(
+    app: Flask, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch, finds: str
+) -> None:
+    """The log is slow, the poll's time is up, and on the connection comes a request that may be somebody else's."""
+    with Stage(app, loop, {}, here=True) as stage:
+        listener = Listener("127.0.0.1:1", stage.wire, stage.side)
+        listener.loop, listener._started = loop, True
+        listener.wheel = Wheel(loop, lambda connection, now: connection.serve(now))
+        ours, theirs = stage.pair()
+        connection = Connection(listener, ours, "-")
+        slow: Future[Any] = Future()
+        monkeypatch.setattr(stage.state.hub, "peek", lambda *_: None)
+        monkeypatch.setattr(stage.side, "_executor", SimpleNamespace(submit=lambda *_: slow))
+        cursor = Cursor(stage.epoch, 0)
+        theirs.sendall(f"GET /landline/poll?channel=news&cursor={cursor}&wait=20 HTTP/1.1\r\n\r\n".encode())
+        stage.turn(3)
+        assert connection.held
+        stage.side._serve(connection, loop.time() + 21)
+        theirs.sendall(b"GET /landline/poll?channel=news&wait=20 HTTP/1.1\r\n\r\n")
+        stage.turn(3)
+        assert received(theirs).count(b"HTTP/1.1 200 OK") == 1
+        monkeypatch.undo()
+        stage.publish()
+        if finds == "a failure":
+            slow.set_exception(LogError("out of order"))
+        else:
+            slow.set_result(stage.state.hub.read(("news",), cursor) if finds == "news" else Reading((), cursor, cursor))
+        stage.turn()
+        assert received(theirs) == b""
+        assert not connection.open
+        connection.close("left")
+        assert listener.wheel._timer is not None
+        listener.wheel._timer.cancel()

@@ -17,7 +17,8 @@ def send(reply: Reply, environ: WSGIEnvironment, start_response: StartResponse) 
     response = getattr(start_response, "__self__", None)
     if reply.status == "200 OK" and environ["REQUEST_METHOD"] == "GET" and _is_gunicorn(response):
         return _send_at_once(response, reply)
-    start_response(reply.status, reply.headers)
+    # A list of its own: whatever is wrapped around the app may change it (PEP 3333), and the reply may be given again.
+    start_response(reply.status, list(reply.headers))
     return () if environ["REQUEST_METHOD"] == "HEAD" else (reply.body,)
 
 
@@ -34,7 +35,7 @@ def _send_at_once(response: Any, reply: Reply) -> Iterable[bytes]:
     get it back. Together that is a quarter of the time of an idle poll under gthread (`make bench ONLY=polls`).
     """
     response.status, response.status_code = reply.status, 200
-    response.headers = reply.headers
+    response.headers = list(reply.headers)
     response.response_length = response.sent = len(reply.body)
     response.headers_sent = True
     response.sock.sendall(reply.encode(time.time(), close=response.should_close()))
