@@ -1,7 +1,7 @@
-"""Put what was measured into docs/topics/performance.md: `python -m bench.report`.
+"""Put what was measured into docs/topics/performance.md, and the short of it into README.md: `python -m bench.report`.
 
 The prose there is written by hand. Between `<!-- bench:NAME -->` and `<!-- bench -->` stands what this file makes of
-`bench/results/*.json`: a job's table, `targets`, or `machine`.
+`bench/results/*.json`: a job's table, `targets`, `machine`, or `short`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ from collections.abc import Mapping
 
 from bench import charts, machine, targets
 from bench.jobs import fanout, growth, polls
+from bench.peers import PEERS, flask_plain, nginx
 from bench.processes import ROOT
-from bench.results import FOLDER, Results
+from bench.results import FOLDER, Results, Row
 
-PAGE = ROOT / "docs" / "topics" / "performance.md"
+PAGES = (ROOT / "docs" / "topics" / "performance.md", ROOT / "README.md")
 IMAGES = ROOT / "docs" / "images"
 NAMES = ("polls", "fanout", "memory", "idle", "publish", "latency", "growth", "cache", "route", "grants")
 GROWTHS = {"events in the log": "log", "channels": "channels", "readers of other channels": "others"}
 BLOCK = re.compile(r"(<!-- bench:(?P<name>[a-z]+) -->\n).*?(<!-- bench -->)", re.DOTALL)
 NOT_YET = "*Not measured yet.*"
+OTHERS = {peer.name for peer in PEERS if peer.name not in targets.NATIVE} - {nginx.PEER.name, flask_plain.CONSTANT.name}
+"""Python's and node's: what one would use instead."""
 
 Found = Mapping[str, Results]
 
@@ -28,11 +31,12 @@ Found = Mapping[str, Results]
 def main() -> int:
     """Rewrite the page's numbers and the charts."""
     found = {name: results for name in NAMES if (results := Results.load(name, FOLDER)) is not None}
-    PAGE.write_text(fill(PAGE.read_text(), found))
+    for page in PAGES:
+        page.write_text(fill(page.read_text(), found))
+        print(f"bench: {page.relative_to(ROOT)}, from {', '.join(found) or 'nothing'}")
     for name, text in draw(found).items():
         (IMAGES / name).write_text(text)
         print(f"bench: docs/images/{name}")
-    print(f"bench: {PAGE.relative_to(ROOT)}, from {', '.join(found) or 'nothing'}")
     return 0
 
 
@@ -47,6 +51,9 @@ def block(name: str, found: Found) -> str:
         return _machine(found) or NOT_YET
     if name == "targets":
         lines = targets.table(found)
+        return _markdown(lines) if len(lines) > 1 else NOT_YET
+    if name == "short":
+        lines = _short(found)
         return _markdown(lines) if len(lines) > 1 else NOT_YET
     if name not in found:
         return NOT_YET
@@ -115,6 +122,38 @@ def _machine(found: Found) -> str:
         return ""
     versions = ", ".join(f"{name} {version}" for name, version in facts["machine"]["versions"].items())
     return f"{machine.sentence(facts['machine'])}. {versions}."
+
+
+def _short(found: Found) -> list[list[str]]:
+    """Return what to read first: ourselves, nchan, and the best of Python's and node's, job by job."""
+    lines = [["", "Landline", "nchan", "best Python or node peer"]]
+    rows = [("idle polls a second", "polls", polls.CASE, "polls/s", targets.LISTENER)]
+    for transport in fanout.TRANSPORTS:
+        case = fanout.case(transport, targets.READERS)
+        what = f"deliveries a second to {targets.READERS:,} readers, {transport}"
+        rows.append((what, "fanout", case, "deliveries/s", targets.LISTENER))
+    rows += [
+        (f"KB of memory for each reader, {transport}", "memory", transport, "KB", targets.GTHREAD)
+        for transport in ("sse", "websocket")
+    ]
+    for what, job, case, metric, mine in rows:
+        if job in found and (cells := _beside(found[job], case, metric, mine)):
+            lines.append([what, *cells])
+    return lines
+
+
+def _beside(results: Results, case: str, metric: str, mine: str) -> list[str]:
+    """Return a metric's medians: ours, nchan's, and the best of the others with its name; empty if we have none."""
+    rows = {row.peer: row for row in results.rows if (row.case, row.metric) == (case, metric)}
+    if mine not in rows:
+        return []
+
+    def told(row: Row | None) -> str:
+        return results.metrics[metric].format(row.median) if row is not None else ""
+
+    others = [row for peer, row in rows.items() if peer in OTHERS]
+    best = (min if metric == "KB" else max)(others, key=lambda row: row.median, default=None)
+    return [told(rows[mine]), told(rows.get(targets.NCHAN)), f"{told(best)} ({best.peer})" if best is not None else ""]
 
 
 def _markdown(lines: list[list[str]]) -> str:

@@ -92,7 +92,7 @@ def _measure(
 
 def _publish(session: Session, server: Server, readers: Readers, count: int) -> dict[str, float]:
     told, busy = [], []
-    for _ in range(session.sized(5, 2)):
+    for _ in range(session.sized(3, 2)):
         before = cpu(server.pids)
         told.append(readers.round())
         wait_until_quiet(server.pids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from bench.jobs.fanout import TRANSPORTS, holding
+from bench.jobs.fanout import holding
 from bench.processes import cpu
 from bench.results import Results
 from bench.session import Session, noting
@@ -18,7 +18,8 @@ def run(session: Session) -> list[Results]:
         f"processor time of a server that holds {count:,} readers and has nothing to tell",
         {"of a processor": "{:.2%}"},
     )
-    for transport in TRANSPORTS:
+    # Not long polls: those are answered each twenty seconds, and come again.
+    for transport in ("sse", "websocket"):
         for peer in session.peers:
             if not peer.can(transport):
                 continue

@@ -27,7 +27,7 @@ CHROMIUM = ("--no-sandbox", "--disable-background-networking", "--disable-compon
 
 def run(session: Session) -> list[Results]:
     """Publish now and then, and see when it comes."""
-    count = session.sized(200, 10)
+    count = session.sized(100, 10)
     results = Results("latency", "from publishing to the reader's handler", METRICS)
     for _ in session.turns([NAME], str):
         with session.folder() as folder, landline.start(folder) as server:

@@ -50,7 +50,7 @@ def run(session: Session) -> list[Results]:
 
 
 def _load(session: Session, server: Server) -> dict[str, float]:
-    polled = poll(server.port, server.route, seconds=session.sized(4.0, 1.0))
+    polled = poll(server.port, server.route, seconds=session.sized(2.5, 1.0))
     return {"requests/s": polled.rate, "p50 ms": polled.p50 * 1e3, "p99 ms": polled.p99 * 1e3}
 
 

@@ -47,7 +47,7 @@ static enum kind kind;
 static const char *first_request, *next_request, *before[MOST_CAPTURES], *after[MOST_CAPTURES];
 static char *publish_request, *publish_stamp;
 static struct reader **readers, publisher = {.fd = -1, .kind = PUBLISHER};
-static int count, heard, told_once;
+static int count, heard, told_once, silent;
 static struct reader **returning;  /* poll: who has been answered, and has not asked again */
 static int returning_count;
 static uint64_t expected;          /* the stamp that counts; 0: any does */
@@ -318,8 +318,12 @@ static void open_readers(int number) {
         connect_reader(r);
         /* A backlog that overflows drops connections, or resets them. So wait for answers to most of them; or for a
          * moment, where a server answers nothing before there is an event. */
-        if (i % 64 == 63)
-            for (int64_t since = now(); count - heard > 256 && now() - since < (heard ? 5000 : 100) * 1000000LL;) turn(5);
+        if (i % 64 == 63) {
+            for (int64_t since = now(); count - heard > 256 && now() - since < (silent ? 100 : 5000) * 1000000LL;) {
+                turn(5);
+                silent |= !heard && now() - since > 100 * 1000000LL;
+            }
+        }
     }
     for (int waiting = 1; waiting;) {
         turn(20);
