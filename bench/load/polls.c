@@ -2,7 +2,8 @@
  *
  *   polls PORT CONNECTIONS SECONDS < request
  *
- * "{number}" in the request is another number in each. Prints one JSON line: answers a second, all answers (with those of the time to warm up), latency (p50, p99, in seconds),
+ * "{number}" in the request is another number in each. Prints one JSON line: answers a second, all answers (with those of
+ * the time to warm up), latency (p50, p99, in seconds),
  * how busy this program's processor was (near 1 it is itself what was measured), connections that had to be opened again,
  * and answers that were not 200 or 304.
  */

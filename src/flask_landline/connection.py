@@ -168,7 +168,7 @@ class Connection(Line):
         # Where a request begins its bytes alone decide what it is, and whoever polls sends the same ones again.
         plain = self._listener.known.get(data)
         if plain is not None and self._begins and self._answer_again(plain):
-            self._begun = None
+            self._size, self._begun = 0, None
         elif not data:
             self.close("done" if self.finishing else "gone")
         elif self.held:
