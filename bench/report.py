@@ -107,12 +107,21 @@ def _series(results: Results, of: str) -> dict[str, dict[float, tuple[float, ...
 def _table(results: Results) -> str:
     """Return a table for each case; who is unable, and why, below."""
     head, *lines = results.table()
-    able = [line for line in lines if len(line) == len(head)]
-    unable = [f"{line[1]} ({line[0]}): {line[2].removeprefix('unable: ')}" for line in lines if len(line) < len(head)]
-    text = _markdown([head, *able])
-    if unable:
-        text += "\n\nUnable: " + "; ".join(unable) + "."
+    text = _markdown([head, *(line for line in lines if len(line) == len(head))])
+    if results.unable:
+        text += "\n\nUnable:\n\n" + "\n".join(f"- {line}" for line in _unable(results))
     return text
+
+
+def _unable(results: Results) -> list[str]:
+    """Return who could not do what, and why, a line for each reason."""
+    cases: dict[tuple[str, str], list[str]] = {}
+    for (peer, case), why in results.unable.items():
+        cases.setdefault((peer, why), []).append(case)
+    peers: dict[tuple[str, str], list[str]] = {}
+    for (peer, why), of in cases.items():
+        peers.setdefault((why, " · ".join(of)), []).append(peer)
+    return [f"{' · '.join(names)} ({of}): {why}." for (why, of), names in peers.items()]
 
 
 def _machine(found: Found) -> str:

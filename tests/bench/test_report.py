@@ -26,8 +26,16 @@ def test_only_what_is_between_marks_changes(results: Results) -> None:
     page = report.fill(PAGE, {"polls": results})
     assert "old" not in page
     assert "1,500 (1,000 to 2,000)" in page
-    assert "Unable: Flask-SSE (32 connections): it speaks SSE." in page
+    assert "- Flask-SSE (32 connections): it speaks SSE." in page
     assert page.count("Prose") == page.count("More prose.") == 1
+
+
+def test_those_who_are_unable_for_one_reason_stand_together(results: Results) -> None:
+    for peer, case in (("nginx", "sse"), ("nginx", "websocket"), ("a constant", "sse"), ("a constant", "websocket")):
+        results.add_unable(peer, case, "it answers at once")
+    page = report.fill(PAGE, {"polls": results})
+    assert page.count("it answers at once") == 1
+    assert "- nginx · a constant (sse · websocket): it answers at once." in page
 
 
 def test_what_was_not_measured_says_so(results: Results) -> None:
