@@ -1,15 +1,17 @@
 """What became of polls: given again to whoever asks the same while nothing is new.
 
 Reading consumes nothing, so equal questions have equal answers until the log's end moves; that something is trimmed
-meanwhile makes none of them untrue. Between two events all
-readers who are up to date ask the same; right after one, all of them ask for the same news. So the first of ten
-thousand is answered by the log or the window, and the others by this.
+meanwhile makes none of them untrue. Between two events all readers who are up to date ask the same; right after one,
+all of them ask for the same news. So the first of ten thousand is answered by the log or the window, and the others by
+this.
 
-Safe to use from any thread: entries do not change, and a lost race costs making one answer twice.
+Safe to use from any thread: entries do not change, looking one up takes no lock, and who puts one in has `_lock`, so
+that the bytes are counted right. A forked child has another one of these (see `Wire`).
 """
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from .access import Credentials
@@ -36,6 +38,7 @@ class Remembered:
     """Outcomes of polls, by what was asked. All are forgotten when there are too many: the next ones are soon here."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._entries: dict[Key, Entry] = {}
         self._bytes = 0
 
@@ -51,12 +54,13 @@ class Remembered:
         size = _size(entry)
         if sum(len(text or "") for text in (key[0], *key[2])) > LONGEST_KEY or size > MOST_BYTES // 4:
             return
-        before = self._entries.pop(key, None)
-        self._bytes += size - (_size(before) if before is not None else 0)
-        if len(self._entries) >= MOST or self._bytes > MOST_BYTES:
-            self._entries.clear()
-            self._bytes = size
-        self._entries[key] = entry
+        with self._lock:
+            before = self._entries.pop(key, None)
+            self._bytes += size - (_size(before) if before is not None else 0)
+            if len(self._entries) >= MOST or self._bytes > MOST_BYTES:
+                self._entries.clear()
+                self._bytes = size
+            self._entries[key] = entry
 
 
 def _size(entry: Entry) -> int:
