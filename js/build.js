@@ -6,8 +6,8 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { minify } from "terser";
 
-// 6 KB, all in all.
-const LIMIT_BYTES = 6144;
+// 8 KB, all in all: a page loads it before it shows anything live.
+const LIMIT_BYTES = 8192;
 
 // Names that only pass between our own modules. None of them may be public; npm test runs on the bundle too and would notice.
 const INTERNAL = "answered busy calm changed demote dueAt failed failures forget forgive from halt hurry isJoin isProved join joining keepaliveMs ladder leads leave line listener main mayOpen offer own parameters pass pauseMs plan polling probe provedAt prune pushed query read reading rest restart rung rungs seen shortLives take trace watch";
