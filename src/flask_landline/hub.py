@@ -24,6 +24,7 @@ from . import forks
 from .cursor import Cursor, Position, Word
 from .errors import LogError
 from .event import Event
+from .log_warning import LogWarning
 from .logs.base import Log
 from .reading import PAGE_EVENTS, Reading, Reset, compare, page
 from .window import Window
@@ -62,6 +63,8 @@ class Hub:
         self._clock = clock
         self._window_events = window_events
         self._window_bytes = window_bytes
+        self.warn = LogWarning()
+        """Says why the log fails, for all that read it here."""
         self.after_fork()
         forks.register(self)
 
@@ -207,9 +210,10 @@ class Hub:
                     self._log.wait(known, CHECK_INTERVAL)
                 tail = self.tail()
             except Exception as error:  # also what no log should raise: everybody here waits for this thread
-                if not failures:
-                    surprise = not isinstance(error, LogError)
-                    logger.warning("Followers wait until the log can be read again. %s", error, exc_info=surprise)
+                if isinstance(error, LogError):
+                    self.warn("Followers wait until the log can be read again.", error)
+                elif not failures:
+                    logger.warning("Followers wait until the log can be read again. %s", error, exc_info=True)
                 self._closing.wait(min(CHECK_INTERVAL, 0.1 * 2 ** min(failures, 10)))  # a float overflows at 1024
                 failures, known = failures + 1, None
             else:

@@ -198,7 +198,8 @@ class SideLoop:
             raise
         try:
             revoked = self._is_revoked(line)  # since the request was let through
-        except LogError:
+        except LogError as error:
+            self._hub.warn("A line ends, as the log cannot say whether its grant is revoked.", error)
             revoked = True  # nobody knows: it may ask again
         if hold.head:
             line.write(hold.head if revoked else hold.head + hold.first)
@@ -273,8 +274,7 @@ class SideLoop:
         try:
             tail = self._hub.tail()
         except LogError as error:
-            if not self._retrying:
-                logger.warning("Held lines wait until the log can be read again. %s", error)
+            self._hub.warn("Held lines wait until the log can be read again.", error)
             self._retry_later()
             return
         if not self._end_revoked():
@@ -295,7 +295,8 @@ class SideLoop:
         """
         try:
             revoked = [line for line in self._lines if line.open and self._is_revoked(line)]
-        except LogError:
+        except LogError as error:
+            self._hub.warn("Held lines wait until the log can say which grants are revoked.", error)
             self._retry_later()
             return False
         for line in revoked:
@@ -350,10 +351,15 @@ class SideLoop:
             try:
                 reading = await self.call(self._hub.read, hold.names, cursor)
                 snapshots = await self.call(self._state.snapshots, hold.items, reading)
-            except (LogError, Refusal) as error:
-                logger.warning("A held line waits until it can be told more. %s", error)
+            except LogError as error:
+                self._hub.warn("A held line waits until it can be told more.", error)
                 await asyncio.sleep(RETRY_PAUSE)
                 continue
+            except Refusal:
+                # A snapshot failed. The clients still stand before the reset, and their next polls are told.
+                for line in lines:
+                    self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
+                return
             if reading.has_news:
                 self._tell_some(hold, lines, reading, snapshots)
             cursor = reading.cursor

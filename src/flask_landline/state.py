@@ -20,7 +20,7 @@ from .hub import Hub
 from .logs import open_log
 from .logs.base import Retention
 from .payload import encode
-from .protocol.problem import log_unavailable, unknown_channels
+from .protocol.problem import app_failed, unknown_channels
 from .reading import Reading
 from .source import Sources
 from .wsgi.asking import Asking
@@ -109,7 +109,7 @@ class State:
             newcomer: whether it has no state of any of them; else only those that a reset names.
 
         Raises:
-            Refusal: a function failed; the client keeps its position and asks again.
+            Refusal: `app-failed`; the client keeps its position and asks again.
         """
         reset = reading.reset.channels if reading.reset is not None else ()
         needed = [item for item in items if item.channel.snapshot_function and (newcomer or item.name in reset)]
@@ -123,7 +123,7 @@ class State:
             raise
         except Exception as error:  # what the app does around its requests: open a session, tear down
             logger.exception("The request context of a snapshot failed.")
-            raise log_unavailable() from error
+            raise app_failed() from error
 
     def close(self) -> None:
         """Let go of held connections, end the hub's follower and close the log."""
@@ -140,7 +140,7 @@ class State:
         except Exception as error:
             # Never an empty state in its place: the reader would believe it.
             logger.exception("The snapshot of channel %r failed.", item.name)
-            raise log_unavailable() from error
+            raise app_failed() from error
         return Event(item.name, position.offset, round(time.time(), 3), payload, position.epoch, snapshot=True)
 
     def _call_source(self, function: Callable[..., Any], item: Resolved) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from .access import Credentials, Grant, guarded
@@ -143,6 +143,11 @@ class Wire:
             return hold.transport.reply(Reading((), hold.cursor, hold.cursor), (), self.advice(POLL_ONLY))
         return problem(refusal, hold.headers)
 
+    def unreadable(self, error: LogError, headers: Iterable[tuple[str, str]] = ()) -> Reply:
+        """Answer a request that fails because of the log, and have the server's log say why."""
+        self._state.hub.warn("A request was refused, as the log cannot be read.", error)
+        return problem(log_unavailable(error), headers)
+
     def again(
         self, query: str, transports: tuple[str, ...], credentials: Credentials, remote: str, *, close: bool = True
     ) -> Reply | Hold | None:
@@ -170,7 +175,7 @@ class Wire:
                 self.meter.count()
                 return outcome
         except LogError as error:
-            return problem(log_unavailable(error))
+            return self.unreadable(error)
         return None
 
     def handle(self, request: Request, transports: tuple[str, ...], *, close: bool = True) -> Reply | Hold:
@@ -201,7 +206,7 @@ class Wire:
         except Refusal as refusal:
             return problem(refusal, headers)
         except LogError as error:
-            return problem(log_unavailable(error), headers)
+            return self.unreadable(error, headers)
 
     def needs_app(self, request: Request) -> bool:
         """Whether answering may call functions of the app, which take their time."""

@@ -4,7 +4,14 @@ import json
 
 import pytest
 from flask_landline import LogError, Refusal
-from flask_landline.protocol.problem import RETRY_AFTER, log_unavailable, method_refused, problem, unknown_channels
+from flask_landline.protocol.problem import (
+    RETRY_AFTER,
+    app_failed,
+    log_unavailable,
+    method_refused,
+    problem,
+    unknown_channels,
+)
 from flask_landline.protocol.request import bad_request, too_many_channels
 
 
@@ -17,6 +24,7 @@ from flask_landline.protocol.request import bad_request, too_many_channels
         (unknown_channels(["a", "ü\r\n"]), "404 Not Found", "unknown-channel", {"channels": ["a", "ü\r\n"]}),
         (method_refused("POST"), "405 Method Not Allowed", "method", {}),
         (log_unavailable(), "503 Service Unavailable", "log-unavailable", {}),
+        (app_failed(), "503 Service Unavailable", "app-failed", {}),
     ],
 )
 def test_refusal_is_a_problem_document(refusal: Refusal, status: str, code: str, more: dict[str, object]) -> None:
@@ -39,7 +47,8 @@ def test_refusal_is_a_problem_document(refusal: Refusal, status: str, code: str,
 
 
 def test_passing_trouble_says_when_to_come_back() -> None:
-    assert ("Retry-After", str(RETRY_AFTER)) in problem(log_unavailable()).headers
+    for refusal in (log_unavailable(), app_failed()):
+        assert ("Retry-After", str(RETRY_AFTER)) in problem(refusal).headers
     assert "Retry-After" not in dict(problem(bad_request("No.")).headers)
 
 

@@ -101,7 +101,7 @@ def test_function_that_does_not_answer_opens_nothing_and_is_logged(
     reader(room, function)
     room.live.publish("room/1", "secret")
     answer = room.poll("room/1", cursor="start")
-    assert (answer.status, answer.json["code"], answer.headers["Retry-After"]) == (503, "log-unavailable", "2")
+    assert (answer.status, answer.json["code"], answer.headers["Retry-After"]) == (503, "app-failed", "2")
     assert second_door(room, "channel=room/1&cursor=start")[0] == 503
     assert len(caplog.records) == 2
     assert "room/1" in caplog.text or "room_id" in caplog.text

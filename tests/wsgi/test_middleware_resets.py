@@ -163,7 +163,7 @@ def test_snapshot_that_fails_is_503_and_nothing_else(function, cursor: str | Non
     app.live.channel("state").snapshot(function)
     app.live.publish("state", 1)
     answer = app.poll("state", cursor=cursor)
-    assert (answer.status, answer.json["code"]) == (503, "log-unavailable")
+    assert (answer.status, answer.json["code"]) == (503, "app-failed")
     assert answer.headers["Retry-After"] == "2"
     assert "secret" not in answer.body.decode()
     assert "The snapshot of channel 'state' failed" in caplog.text
@@ -178,7 +178,7 @@ def test_context_that_fails_around_the_snapshot_is_503_too(app: App, caplog) -> 
         raise ValueError("the secret of the session")
 
     answer = app.poll("state")
-    assert (answer.status, answer.json["code"]) == (503, "log-unavailable")
+    assert (answer.status, answer.json["code"]) == (503, "app-failed")
     assert "secret" not in answer.body.decode()
 
 

@@ -30,6 +30,7 @@ KINDS = {
     "slow-down": Kind((429,), "Too many requests from this address", passes=True),
     "busy": Kind((503,), "No room for this right now", passes=True),
     "log-unavailable": Kind((503,), "The log cannot be read right now", passes=True),
+    "app-failed": Kind((503,), "The app could not answer for this right now", passes=True),
 }
 """What a request can be refused for, by code."""
 RETRY_AFTER = 2
@@ -113,3 +114,15 @@ def log_unavailable(error: LogError | None = None) -> Refusal:
     refusal = Refusal("log-unavailable", 503, detail, retry_after=RETRY_AFTER)
     refusal.__cause__ = error
     return refusal
+
+
+def app_failed() -> Refusal:
+    """Refuse because a function of the app failed: a reader, a snapshot, or what the app runs around them.
+
+    The client learns neither which function nor how. Both are in the server's log, for the app's author.
+    """
+    detail = (
+        "A function of the app failed; the server's log says which, and how. Ask again with the same cursor after "
+        "Retry-After seconds; nothing is lost."
+    )
+    return Refusal("app-failed", 503, detail, retry_after=RETRY_AFTER)

@@ -21,7 +21,7 @@ from werkzeug.wrappers import Response
 
 from ..channel import Resolved
 from ..errors import UsageError
-from ..protocol.problem import log_unavailable, not_allowed
+from ..protocol.problem import app_failed, not_allowed
 from ..protocol.request import Request
 
 VISIT = "landline.visit"
@@ -50,7 +50,7 @@ class Asking:
         """Return the identity of a reader that may read these channels.
 
         Raises:
-            Refusal: `not-allowed`, or a function failed; the client keeps its position and asks again.
+            Refusal: `not-allowed`, or `app-failed`; the client keeps its position and asks again.
         """
         visit = _Visit(items, self._identity)
         if request.environ is None:  # the second door: as if the request had come through the first
@@ -64,7 +64,7 @@ class Asking:
             _, status, _ = run_wsgi_app(ask, environ, buffered=True)
         except Exception as error:  # Flask passes them on where it is told to, as in debug mode
             logger.exception("The app could not be asked who may read.")
-            raise log_unavailable() from error
+            raise app_failed() from error
         return visit.outcome(int(status[:3]))
 
 
@@ -106,7 +106,7 @@ class _Visit:
         if refused is None or status != _YES:
             instead = _refusal(status)
             if instead is None:
-                raise log_unavailable()
+                raise app_failed()
             refused = {item.name: instead for item in self._items}
         if refused:
             # 401 if there is one: who logs in may come further, though perhaps not all the way.

@@ -15,7 +15,7 @@ from werkzeug.wsgi import ClosingIterator
 from .. import access_log, forks
 from ..errors import LogError, Refusal
 from ..protocol.poll import LongPoll
-from ..protocol.problem import log_unavailable, problem
+from ..protocol.problem import problem
 from ..protocol.sse import stream_head
 from ..reading import Reading
 from ..sideloop import RETRY_PAUSE, RETURN_LEAST
@@ -165,7 +165,7 @@ class Places:
                         return send(reply, environ, start_response)
                     snapshots = self._state.snapshots(hold.items, reading, environ)
                 except LogError as error:
-                    return send(problem(log_unavailable(error), hold.headers), environ, start_response)
+                    return send(self._wire.unreadable(error, hold.headers), environ, start_response)
                 except Refusal as refusal:
                     return send(problem(refusal, hold.headers), environ, start_response)
                 remaining = deadline - time.monotonic()
@@ -198,9 +198,14 @@ class Places:
                     if revoked:
                         continue
                     snapshots = self._state.snapshots(hold.items, reading)
-                except (LogError, Refusal):
+                except LogError as error:
+                    self._state.hub.warn("A held line waits until it can be told more.", error)
                     hint.wait(RETRY_PAUSE)
                     continue
+                except Refusal:
+                    # A snapshot failed. The client still stands before the reset, and its next poll is told.
+                    yield hold.transport.goodbye(random.uniform(RETURN_LEAST, RETURN))
+                    return
                 cursor = reading.cursor
                 quiet = time.monotonic() - quiet_since
                 advice = self._wire.advice(hold.transports)
