@@ -17,6 +17,7 @@ from .access import Credentials
 from .errors import Refusal
 from .line import Line
 from .outlet import CHUNK
+from .protocol.head import check_head, split_target
 from .protocol.problem import not_here, problem
 from .protocol.reply import Reply
 from .protocol.request import Request, bad_request
@@ -121,13 +122,20 @@ class Connection(Line):
         # Several headers of one name are a list (RFC 9110 §5.3).
         self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
 
+    def on_headers_complete(self) -> None:
+        """Called by the parser, before it reads a body; what is raised here is raised by `feed_data`."""
+        check_head(self._parser.get_http_version(), self._headers)
+
     def on_message_complete(self) -> None:
         """Called by the parser."""
         self._size, self._begun, self._within = 0, None, False
         wire, headers = self._listener.wire, self._headers
-        path, _, query = self._url.decode("latin-1").partition("?")
+        host, path, query = split_target(self._url.decode("latin-1"))
+        if host is not None:  # then Host does not count (RFC 9112 §3.2.2)
+            headers["host"] = host
         method = self._parser.get_method().decode("latin-1")
-        keep = self._parser.should_keep_alive() and "upgrade" not in headers
+        # Behind a handshake, or a CONNECT, comes another protocol.
+        keep = self._parser.should_keep_alive() and "upgrade" not in headers and method != "CONNECT"
         # A proxy that speaks HTTP/1.0 has no Upgrade (RFC 9110 §7.8).
         offer = STREAM_OR_POLL if self._parser.get_http_version() == "1.0" else ALL
         forwarded = headers.get("x-forwarded-for")
@@ -190,6 +198,11 @@ class Connection(Line):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             pass  # a handshake; the wire looks at it
+        except httptools.HttpParserCallbackError as error:
+            if not isinstance(error.__context__, Refusal):
+                raise
+            self._refuse(error.__context__)
+            return
         except httptools.HttpParserError as error:
             self._refuse(bad_request(f"This is not HTTP/1.1: {error}."))
             return

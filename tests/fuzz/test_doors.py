@@ -143,7 +143,7 @@ def endless(door: str, number: int) -> bytes:
     )[number % 4]
     if door == "wsgi":
         return f"GET\n/landline/poll\n{query}\nX-{number}: {'z' * 2000}".encode()
-    return f"GET /landline/poll?{query} HTTP/1.1\r\nX-{number}: {'z' * 2000}\r\n\r\n".encode()
+    return f"GET /landline/poll?{query} HTTP/1.1\r\nHost: x\r\nX-{number}: {'z' * 2000}\r\n\r\n".encode()
 
 
 @pytest.mark.slow
@@ -201,6 +201,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
         GET.replace(b"here", b"here\r\n folded"),
         GET.replace(b"here", b"here\0"),
         GET.replace(b"1.1", b"2.0"),
+        GET.replace(b"1.1\r\n", b"1.0\r\nConnection: keep-alive\r\n" + CHUNKED[:-2]) + b"0\r\n\r\n",
     ],
 )
 def test_request_that_two_readers_would_end_elsewhere_is_refused(first: bytes, orders: App) -> None:
@@ -208,10 +209,10 @@ def test_request_that_two_readers_would_end_elsewhere_is_refused(first: bytes, o
     with Door(orders.flask) as door:
         (answer,) = door.exchange([first + GET])
     assert answer.status == 400
-    assert "not HTTP/1.1" in answer.detail
+    assert "not HTTP/1.1" in answer.detail or "have no body here" in answer.detail
 
 
 def test_body_is_no_request(orders: App) -> None:
     with Door(orders.flask) as door:
         answers = door.exchange([POST + b"Content-Length: %d\r\n\r\n" % len(GET) + GET + GET])
-    assert [answer.status for answer in answers] == [405, 200]
+    assert [answer.status for answer in answers] == [400]

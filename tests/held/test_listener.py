@@ -12,8 +12,8 @@ from tests.processes import free_port, until
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Return the port of a listener."""
+def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """Return the ports of a listener and of the WSGI server that it belongs to."""
     port = free_port()
     folder: Path = tmp_path_factory.mktemp("listener")
     with serve(GTHREAD, folder, {"LANDLINE_LISTEN": f"127.0.0.1:{port}"}) as server:
@@ -24,7 +24,17 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
                 return sock.connect_ex(("127.0.0.1", port)) == 0
 
         until(is_open, 10, "the listener")
-        yield port
+        yield port, server.port
+
+
+@pytest.fixture
+def port(ports: tuple[int, int]) -> int:
+    return ports[0]
+
+
+@pytest.fixture
+def wsgi(ports: tuple[int, int]) -> int:
+    return ports[1]
 
 
 def exchange(port: int, request: bytes) -> bytes:
@@ -63,8 +73,8 @@ def test_requests_sent_together_are_answered_in_their_order(port: int) -> None:
     "request_bytes",
     [
         b"\x16\x03\x01 hello TLS\r\n\r\n",
-        "GET /landline/poll?channel=grüße HTTP/1.1\r\n\r\n".encode(),
-        b"GET /landline/poll?channel=news HTTP/1.1\r\nX: " + b"x" * 40_000 + b"\r\n\r\n",
+        "GET /landline/poll?channel=grüße HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+        b"GET /landline/poll?channel=news HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000 + b"\r\n\r\n",
     ],
     ids=["not HTTP", "not encoded", "too large"],
 )
@@ -73,3 +83,109 @@ def test_what_cannot_be_read_is_refused_with_a_problem(port: int, request_bytes:
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert body(answer)["code"] == "bad-request"
     assert ask(f"http://127.0.0.1:{port}/landline/poll?channel=news").status == 200
+
+
+POLL = "GET /landline/poll?channel=news HTTP/"
+AGAIN = POLL + "1.1\r\nHost: x\r\n\r\n"
+NO_BODY = "Requests have no body here."
+ONE_HOST = "Have it sent once"
+
+
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [
+        ("1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Forwarded-For: 203.0.113.1\r\n\r\n", NO_BODY),
+        ("1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", NO_BODY),
+        ("1.0\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", NO_BODY),
+        ("1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody", NO_BODY),
+        ("1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n", NO_BODY),
+        ("1.1\r\n\r\n", "no Host"),
+        ("1.1\r\nHost: x\r\nHost: y\r\n\r\n", ONE_HOST),
+        ("1.1\r\nHost: x\r\nHost: x\r\n\r\n", ONE_HOST),
+        ("1.0\r\nHost: x\r\nHost: y\r\n\r\n", ONE_HOST),
+        ("1.1\r\nHost: x/y\r\n\r\n", ONE_HOST),
+        ("1.1\r\nHost: a b\r\n\r\n", ONE_HOST),
+    ],
+)
+def test_request_of_doubtful_end_or_host_is_refused_and_ends_its_connection(port: int, head: str, why: str) -> None:
+    """RFC 9112 §3.2 and §6.1; what comes behind it is not read: it may be the rest of a body."""
+    answer = exchange(port, (POLL + head + AGAIN).encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nConnection: close\r\n" in answer
+    assert body(answer)["code"] == "bad-request"
+    assert why in str(body(answer)["detail"])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "1.1\r\nHost: x\r\nContent-Length: 0\r\n",
+        "1.1\r\nHost:\r\n",
+        "1.1\r\nHost: [::1]:8000\r\n",
+        "1.1\r\nHost: xn--bcher-kva.example.:443\r\n",
+        "1.0\r\n",
+    ],
+)
+def test_request_without_body_and_with_one_host_is_answered(port: int, head: str) -> None:
+    answer = exchange(port, (POLL + head + "Connection: close\r\n\r\n").encode())
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_trailer_opens_no_closed_channel(port: int) -> None:
+    """A proxy that cuts a header out of heads alone lets it pass behind the body (RFC 9110 §6.5.1)."""
+    asked = "GET /landline/poll?channel=private/a HTTP/1.1\r\nHost: x\r\n"
+    refused = exchange(port, (asked + "Connection: close\r\n\r\n").encode())
+    allowed = exchange(port, (asked + "Connection: close\r\nCookie: who=me\r\n\r\n").encode())
+    assert refused.startswith(b"HTTP/1.1 403 ")
+    assert allowed.startswith(b"HTTP/1.1 200 ")
+    trailer = "Transfer-Encoding: chunked\r\n\r\n0\r\nCookie: who=me\r\n\r\n"
+    assert exchange(port, (asked + trailer).encode()).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/landline/%70oll?channel=news", 200),
+        ("/%6cand%6Cine/poll?channel=%6eews", 200),
+        ("http://elsewhere.example/landline/poll?channel=news", 200),
+        ("HTTPS://elsewhere.example:8443/landline/%70oll?channel=news", 200),
+        ("http://elsewhere.example/", 404),
+        ("http://elsewhere.example?channel=news", 404),
+        ("/landline/poll%3Fchannel=news", 404),
+        ("/landline%2Fpoll?channel=news", 200),
+        ("//landline/poll?channel=news", 404),
+    ],
+)
+def test_target_means_here_what_it_means_through_wsgi(port: int, wsgi: int, target: str, status: int) -> None:
+    request = f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+    found = [exchange(door, request).split(b" ", 2)[1] for door in (port, wsgi)]
+    assert found == [str(status).encode()] * 2
+
+
+@pytest.mark.parametrize("host", ["me:secret@x", "", "a b", "[::1", "x:y"])
+def test_target_on_no_host_is_refused(port: int, host: str) -> None:
+    answer = exchange(port, f"GET http://{host}/landline/poll?channel=news HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(("host", "opens"), [("page.example", True), ("other.example", False)])
+def test_target_says_which_host_is_meant(port: int, host: str, opens: bool) -> None:
+    """A socket is for pages of the request's host, and a target's host counts before Host (RFC 9112 §3.2.2)."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        sock.sendall(
+            f"GET http://{host}/landline/ws?channel=news HTTP/1.1\r\nHost: page.example\r\n"
+            "Origin: http://page.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        while b"\r\n" not in answer:
+            answer += sock.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 101 " if opens else b"HTTP/1.1 403 ")
+
+
+def test_connect_ends_the_connection(port: int) -> None:
+    """Behind it comes another protocol, which must not be read as requests."""
+    answer = exchange(port, ("CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n" + AGAIN).encode())
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert answer.count(b"HTTP/1.1 ") == 1

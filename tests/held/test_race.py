@@ -177,7 +177,8 @@ def test_published_while_a_client_asks_ahead_on_one_connection(app: Flask, loop:
         listener.wheel = Wheel(loop, lambda connection, now: connection.serve(now))
         ours, theirs = stage.pair()
         connection = Connection(listener, ours, "-")
-        polls = [f"GET /landline/poll?channel=news&cursor={stage.epoch}-{n}&wait=20 HTTP/1.1\r\n\r\n" for n in range(3)]
+        target = f"/landline/poll?channel=news&wait=20&cursor={stage.epoch}"
+        polls = [f"GET {target}-{n} HTTP/1.1\r\nHost: x\r\n\r\n" for n in range(3)]
         theirs.sendall(polls[0].encode())
         stage.turn(2)
         theirs.sendall("".join(polls[1:]).encode())
@@ -247,11 +248,11 @@ def test_who_reads_for_an_answered_poll_tells_nothing_to_the_next_one(
         monkeypatch.setattr(stage.state.hub, "peek", lambda *_: None)
         monkeypatch.setattr(stage.side, "_executor", SimpleNamespace(submit=lambda *_: slow))
         cursor = Cursor(stage.epoch, 0)
-        theirs.sendall(f"GET /landline/poll?channel=news&cursor={cursor}&wait=20 HTTP/1.1\r\n\r\n".encode())
+        theirs.sendall(f"GET /landline/poll?channel=news&cursor={cursor}&wait=20 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         stage.turn(3)
         assert connection.held
         stage.side._serve(connection, loop.time() + 21)
-        theirs.sendall(b"GET /landline/poll?channel=news&wait=20 HTTP/1.1\r\n\r\n")
+        theirs.sendall(b"GET /landline/poll?channel=news&wait=20 HTTP/1.1\r\nHost: x\r\n\r\n")
         stage.turn(3)
         assert received(theirs).count(b"HTTP/1.1 200 OK") == 1
         monkeypatch.undo()
