@@ -44,6 +44,10 @@ def test_every_key_has_a_docstring_and_is_read() -> None:
         ("shared_cache", None),
         ("shared_cache", 1),
         ("prefix", "/a/b"),
+        ("log_mode", "0600"),
+        ("log_mode", "660"),
+        ("listen_mode", None),
+        ("listen_mode", "0777"),
     ],
 )
 def test_value_is_taken(key: str, value: object) -> None:
@@ -93,6 +97,16 @@ def test_value_is_taken(key: str, value: object) -> None:
         ("PREFIX", "/"),
         ("PREFIX", None),
         ("PREFIX", b"/landline"),
+        ("LOG_MODE", 0o660),
+        ("LOG_MODE", 660),
+        ("LOG_MODE", None),
+        ("LOG_MODE", "0440"),
+        ("LOG_MODE", "rw-rw----"),
+        ("LOG_MODE", "0o660"),
+        ("LOG_MODE", "2770"),
+        ("LISTEN_MODE", 0o666),
+        ("LISTEN_MODE", "0688"),
+        ("LISTEN_MODE", "0660\n"),
     ],
 )
 def test_wrong_value_is_refused_with_its_key(key: str, value: object) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -19,6 +20,8 @@ from .protocol.origins import Origins
 _KEY_PREFIX = "LANDLINE_"
 
 
+_MODE = re.compile("0?[67][0-7][0-7]")
+"""A mode that leaves the owner what SQLite and a proxy of the same user need."""
 _DAY = 86_400.0
 """Seconds that anything here may last: more is a mistake, and at last more than the kernel's counters take."""
 
@@ -41,6 +44,10 @@ class Config:
     synchronous: str = "FULL"
     """SQLite's `PRAGMA synchronous`: FULL syncs at each publish; NORMAL may lose the last events in a power
     cut, and publishes many times faster on slow disks."""
+
+    log_mode: str = "0600"
+    """Who may read and write the log's files, in octal, as for chmod; a folder made for them is open to the same.
+    Whoever writes the log publishes, so the default is its own user alone."""
 
     interval: float = field(default=2.0, metadata=_number(0.05, most=_DAY))
     """Seconds between short polls, told to clients as advice. Two seconds look live to a person and are one
@@ -81,6 +88,10 @@ class Config:
     listen: str | None = None
     """A second door for the wire alone, `host:port` or `unix:/path`, for a proxy to route the prefix to: polls then
     pass no WSGI server. None: there is none."""
+
+    listen_mode: str | None = None
+    """Who may connect to a Unix socket in `listen`, in octal, as for chmod. None: as the process's umask has it, like
+    every other file that it makes. Whoever may connect is taken for the proxy."""
 
     origins: tuple[str, ...] = ()
     """Origins, such as `https://app.example.org` or `https://*.example.org`, whose pages may read here with their
@@ -134,6 +145,7 @@ class Config:
             if known[key].metadata:
                 _check_number(key, value, **known[key].metadata)
         _check_kinds(given)
+        _check_modes(given)
         config = cls(**{known[key].name: value for key, value in given.items()})
         prefix = config.prefix
         if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/") or not prefix.isascii():
@@ -142,6 +154,28 @@ class Config:
                 "like '/landline'."
             )
         return config
+
+
+def bits(mode: str) -> int:
+    """Return a mode's bits.
+
+    Args:
+        mode: in octal, as for chmod, such as `0660`.
+    """
+    return int(mode, 8)
+
+
+def _check_modes(given: Mapping[str, Any]) -> None:
+    """Refuse what is no mode; numbers too, for nobody can see of 660 whether octal was meant."""
+    for key in ("LANDLINE_LOG_MODE", "LANDLINE_LISTEN_MODE"):
+        value = given.get(key, "0600")
+        if value is None and key == "LANDLINE_LISTEN_MODE":
+            continue
+        if not isinstance(value, str) or not _MODE.fullmatch(value):
+            raise UsageError(
+                f"{key} is {value!r}; it must be text in octal digits, as for chmod, with read and write for the "
+                "owner: '0600', or '0660' for all users of a group."
+            )
 
 
 def _check_kinds(given: Mapping[str, Any]) -> None:

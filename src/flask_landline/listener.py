@@ -15,9 +15,11 @@ import os
 import socket
 import stat
 import threading
+from contextlib import suppress
 from typing import Any
 
 from . import forks
+from .config import bits
 from .connection import Connection, Plain
 from .errors import UsageError
 from .outlet import prepare
@@ -46,12 +48,14 @@ class Listener:
         address: `host:port`, `[host]:port` or `unix:/path`.
         wire: answers.
         sideloop: holds, and lends its loop.
+        mode: who may connect to a Unix socket, in octal; None: whom the process's umask leaves.
 
     Raises:
         UsageError: the address is none of these.
     """
 
-    def __init__(self, address: str, wire: Wire, sideloop: SideLoop) -> None:
+    def __init__(self, address: str, wire: Wire, sideloop: SideLoop, *, mode: str | None = None) -> None:
+        self._mode = None if mode is None else bits(mode)
         self.wire = wire
         self.sideloop = sideloop
         self._address = address
@@ -148,15 +152,23 @@ class Listener:
             else:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            sock.bind(self._where)
-            if self._family == socket.AF_UNIX:
-                os.chmod(self._where, 0o666)  # as open as a loopback port: the proxy is often another user
+            self._bind(sock)
             sock.listen(1024)
         except BaseException:
             sock.close()
             self._drop_claim()
             raise
         return sock
+
+    def _bind(self, sock: socket.socket) -> None:
+        """Bind a socket; of a Unix socket's mode there is never too much, and all of it before anybody can connect."""
+        if self._family != socket.AF_UNIX or self._mode is None:
+            sock.bind(self._where)
+            return
+        with suppress(OSError):  # Linux gives the file the socket's own mode, less the umask; others may refuse
+            os.fchmod(sock.fileno(), self._mode)
+        sock.bind(self._where)
+        os.chmod(self._where, self._mode)  # what the umask took; nobody can connect before it listens
 
     def _drop_claim(self) -> None:
         if self._claim is not None:

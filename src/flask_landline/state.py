@@ -12,7 +12,7 @@ from flask import Flask
 
 from .access import Gate, fingerprint, keep_for
 from .channel import MAX_NAME, RESERVED, Channels, Resolved
-from .config import Config
+from .config import Config, bits
 from .cursor import Cursor
 from .errors import LogError, Refusal, UsageError
 from .event import Event
@@ -43,7 +43,12 @@ class State:
         self.app = app
         self.channels = channels
         self.config = Config.read(app.config)
-        self.log = open_log(self.config.log, folder=Path(app.instance_path), synchronous=self.config.synchronous)
+        self.log = open_log(
+            self.config.log,
+            folder=Path(app.instance_path),
+            synchronous=self.config.synchronous,
+            mode=bits(self.config.log_mode),
+        )
         self.hub = Hub(self.log, window_events=self.config.window_events, window_bytes=self.config.window_bytes)
         self.sources = Sources(self.log, call=self._call_source, publish=self.publish, encode=self.encode)
         self.gate = Gate(app, self.hub, self.config, Asking(app, self.config.identity))

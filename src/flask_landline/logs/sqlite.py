@@ -58,6 +58,8 @@ class SQLiteLog(Log):
             any process, and a power cut may take the last ones.
         timeout: seconds to wait for another process's write before an append is given up, and those with it that
             came meanwhile.
+        mode: who may read and write the file, and the two beside it, where they are made; and, with what it takes to
+            look into it, a folder that is made for them. Files and folders that are there keep theirs.
         clock: tells the time in Unix seconds.
 
     Raises:
@@ -70,15 +72,16 @@ class SQLiteLog(Log):
         *,
         synchronous: str = "FULL",
         timeout: float = 10.0,
+        mode: int = 0o600,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if synchronous not in ("FULL", "NORMAL"):
             raise UsageError(f"LANDLINE_SYNCHRONOUS is {synchronous!r}; use 'FULL' or 'NORMAL'.")
         self._path = Path(path)
         self._clock = clock
-        self._writer = Connection(self._path, timeout, synchronous, writes=True)
-        self._reader = Connection(self._path, min(timeout, READ_PATIENCE), synchronous, rest=READ_REST)
-        self._leaser = Connection(self._path, min(timeout, LEASE_PATIENCE), "OFF", writes=True)
+        self._writer = Connection(self._path, timeout, synchronous, mode, writes=True)
+        self._reader = Connection(self._path, min(timeout, READ_PATIENCE), synchronous, mode, rest=READ_REST)
+        self._leaser = Connection(self._path, min(timeout, LEASE_PATIENCE), "OFF", mode, writes=True)
         self.after_fork()
         forks.register_resting(self)
 

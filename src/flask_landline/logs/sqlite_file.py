@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,7 @@ class Connection:
         path: the file.
         timeout: seconds to wait for another process's lock.
         synchronous: SQLite's `PRAGMA synchronous`.
+        mode: of the file, if it is made.
         writes: whether nothing is done with it outside of `writing`, which has a patience of its own.
         rest: seconds after such a wait was in vain in which nobody else waits: all are told the same at once. Else one
             after the other would wait its time, and whoever keeps them waiting, a server's threads or the side loop,
@@ -81,7 +83,7 @@ class Connection:
     _inherited: list[sqlite3.Connection] = []  # noqa: RUF012  kept for ever: closing a parent's connection harms it
 
     def __init__(
-        self, path: Path, timeout: float, synchronous: str, *, writes: bool = False, rest: float = 0.0
+        self, path: Path, timeout: float, synchronous: str, mode: int, *, writes: bool = False, rest: float = 0.0
     ) -> None:
         self._path = path
         self._timeout = timeout
@@ -89,6 +91,7 @@ class Connection:
         self._rest = rest
         self._resting: tuple[float, str] = (0.0, "")
         self._synchronous = synchronous
+        self._mode = mode
         self.lock = Lock()
         self._forking: int | None = None
         self._db: sqlite3.Connection | None = None
@@ -174,10 +177,13 @@ class Connection:
 
     def _open(self) -> None:
         self._close()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(self._path.parent, self._mode)
+        _make_file(self._path, self._mode)
         # Before connecting: a file that is exchanged meanwhile is then noticed at the next use.
         file = self._identity()
-        db = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
+        # Not to be made by SQLite, should it be gone again by now: that would be with another mode.
+        address = f"{self._path.absolute().as_uri()}?mode=rw"
+        db = sqlite3.connect(address, uri=True, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         try:
             self._prepare(db)
             self._epoch = db.execute("SELECT epoch FROM life").fetchone()[0]
@@ -233,6 +239,45 @@ class Connection:
                 time.sleep(_TURN_INTERVAL)
             else:
                 return
+
+
+def _make_folder(path: Path, mode: int) -> None:
+    """Make a folder for files of a mode, unless it is there."""
+    if path.is_dir():
+        return
+    # Whoever may read the files may look into it, and in a group's folder files are the group's, whoever makes them:
+    # SQLite makes -wal and -shm anew, as the user that happens to come first.
+    mode |= (mode & 0o444) >> 2 | (stat.S_ISGID if mode & 0o070 else 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode)
+    except FileExistsError:  # another process was faster; or it is no folder, and opening the file says so
+        return
+    _widen(path, mode)
+
+
+def _make_file(path: Path, mode: int) -> None:
+    """Make an empty file, with its mode from the first moment on, unless it is there.
+
+    SQLite takes an empty file for a new database, and makes -wal and -shm with the mode of the file
+    (https://www.sqlite.org/src/file/src/os_unix.c, `findCreateFileMode`).
+    """
+    path = Path(os.path.realpath(path))  # a link to a file that is not there yet is none that can be made
+    if path.exists():
+        return
+    try:
+        made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_CLOEXEC", 0), mode)
+    except FileExistsError:
+        return
+    os.close(made)
+    _widen(path, mode)
+
+
+def _widen(path: Path, mode: int) -> None:
+    """Give what was just made the bits that the process's umask has taken from its mode: it never has too many."""
+    has = stat.S_IMODE(os.stat(path).st_mode)
+    if has | mode != has:
+        path.chmod(has | mode)
 
 
 def _is_busy(error: BaseException) -> bool:

@@ -44,7 +44,11 @@ class WireMiddleware:
         self._has_key = False
         self.sideloop = SideLoop(state, self._wire)
         """Holds the connections taken from the server."""
-        self.listener = Listener(state.config.listen, self._wire, self.sideloop) if state.config.listen else None
+        self.listener = (
+            Listener(state.config.listen, self._wire, self.sideloop, mode=state.config.listen_mode)
+            if state.config.listen
+            else None
+        )
         """The second door, which opens with the first request through this one."""
         state.closing.append(self.sideloop.close)
         self._threads = Places(state, self._wire, state.config.held_threads)
