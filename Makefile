@@ -49,7 +49,7 @@ test: $(DEV) $(NODE) debian  ## run every test, Python's (ARGS= goes to pytest) 
 fuzz: $(DEV)  ## make up bad input, INPUTS (1000000) of it, for some twenty minutes: for each night
 	@FUZZ_INPUTS="$(INPUTS)" $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
-mutants: $(DEV)  ## take out each defence of SECURITY.md in a copy, and see its test fail
+mutants: $(DEV) $(NODE)  ## take out each defence of SECURITY.md in a copy, and see its test fail
 	@$(BIN)/python tools/mutants.py $(ARGS)
 
 check: $(DEV) $(NODE)  ## lint, formats, types, the built bundle and the docs

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "mutants.toml"
-COPIED = ("src", "tests", "examples", "pyproject.toml")
+COPIED = ("src", "tests", "tools", "examples", "pyproject.toml")
 PATIENCE = 300
 """Seconds for one test. A mutant that has it hang is noticed too, but should not take all night."""
 
@@ -77,6 +77,8 @@ def main() -> int:
                 shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.db*"))
             else:
                 shutil.copy(source, folder / name)
+        # No defence is taken out of these, and tests of pages need them.
+        (folder / "node_modules").symlink_to(ROOT / "node_modules")
         mutants = [mutant for mutant in load() if word in mutant.name]
         for test in dict.fromkeys(mutant.test for mutant in mutants):
             if not passes(test, folder):  # it would fail whatever was taken out

@@ -9,4 +9,7 @@ import type { Landline } from "./landline.js";
 export function useLine(line: Landline<any>, url?: string): void;
 
 /** Add the extension to an htmx that is no global, such as one that was imported. A global one gets it by itself. */
-export function install(htmx: { defineExtension(name: string, extension: any): void }): void;
+export function install(htmx: {
+  defineExtension(name: string, extension: any): void;
+  config: { disableSelector?: string; selfRequestsOnly?: boolean };
+}): void;

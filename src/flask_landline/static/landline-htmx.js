@@ -9,6 +9,9 @@
 //
 // What htmx swaps in was rendered some time ago, and its channel may have moved since. So if it has a landline-cursor
 // of its own, what came after that is fetched and told to its elements first; the rest is held until then.
+//
+// Two rules of htmx that keep a page safe from what people wrote hold here, too: nothing is done inside `hx-disable`,
+// and requests go to the page's own origin unless `htmx.config.selfRequestsOnly` is off.
 
 import { Landline } from "./landline.js";
 
@@ -33,6 +36,7 @@ const LINGER_MS = 5000;
 /** One line, and the elements that read from it. */
 class Switchboard {
   line;
+  isHandedIn;
   #url;
   #isAnswered;
   /** @type {Map<string, Channel>} */
@@ -54,6 +58,7 @@ class Switchboard {
   constructor(url, line, isNew) {
     this.#url = url;
     this.line = line;
+    this.isHandedIn = !isNew;
     this.#isAnswered = !isNew;
     line.addEventListener("reset", ({ detail }) => this.#reset(detail));
     line.addEventListener("trace", ({ detail }) => this.#watch(detail));
@@ -194,8 +199,8 @@ function tell({ element, seen }, event) {
  * @param {LandlineEvent} event
  */
 function deliver(element, event) {
-  // Removed, and not by htmx.
-  if (!element.isConnected) return disconnect(element);
+  // Removed, and not by htmx; or moved to where it does nothing.
+  if (!element.isConnected || isDisabled(element)) return disconnect(element);
   // It does not bubble: an element inside another that names the same channel would trigger both, and the other twice.
   const told = new CustomEvent(`landline:${event.channel}`, { detail: event, cancelable: true });
   if (element.dispatchEvent(told) && api.hasAttribute(element, "landline-swap")) swap(element, event);
@@ -234,6 +239,7 @@ function tellReset(seat, reset) {
   if (!reset.channels.includes(channel)) return;
   // Another log's offsets, or the same ones once more.
   if (reset.reason !== "trimmed") seat.seen = -1;
+  if (isDisabled(element)) return disconnect(element);
   element.dispatchEvent(new CustomEvent("landline-reset", { detail: reset }));
   // To fetch again is all the remedy that is needed. What was swapped in bit by bit, only the page can mend.
   if (api.hasAttribute(element, "landline-swap")) return;
@@ -242,6 +248,8 @@ function tellReset(seat, reset) {
 
 const SELECTORS = ["[landline-channel]", "[data-landline-channel]", "landline-status"];
 
+/** The htmx of the page. @type {any} */
+let htmx;
 /** htmx's internal API. @type {any} */
 let api;
 /** By the url that elements or their ancestors name. @type {Map<string, Switchboard>} */
@@ -249,23 +257,61 @@ const switchboards = new Map();
 /** @type {WeakMap<Element, {key: string, off: () => void}>} */
 const connected = new WeakMap();
 
+/** @param {Element} element */
+const isDisabled = (element) => element.closest(htmx.config.disableSelector) !== null;
+
+/**
+ * Apply htmx's rule for addresses to the `landline-url` of an element: the page's own origin only while
+ * `selfRequestsOnly` is on, and what listeners of `htmx:validateUrl` say. A line that the page handed in under this
+ * url is the author's choice, and so is the default, where the script came from.
+ *
+ * @param {Element} element
+ * @param {string} path
+ * @returns {boolean}
+ */
+function mayReadFrom(element, path) {
+  if (!path || switchboards.get(path)?.isHandedIn) return true;
+  const url = parse(path);
+  const sameHost = url?.origin === location.origin;
+  let why = "is no address";
+  if (url && (sameHost || !htmx.config.selfRequestsOnly)) {
+    if (api.triggerEvent(element, "htmx:validateUrl", { url, sameHost, path })) return true;
+    why = "was refused by a listener of htmx:validateUrl";
+  } else if (url) why = `is not of this page's origin, ${location.origin}, and htmx.config.selfRequestsOnly is on`;
+  const remedy = "Name a prefix of this origin, or hand in a line for it: useLine(new Landline({ url }), url).";
+  console.error(`landline-url: "${path}" ${why}, so nothing is read from there. ${remedy}`, element);
+  api.triggerErrorEvent(element, "htmx:invalidPath", { path });
+  return false;
+}
+
+/** @param {string} path */
+function parse(path) {
+  try {
+    return new URL(path, document.baseURI);
+  } catch {
+    return null;
+  }
+}
+
 /** @param {HTMLElement} element that htmx has processed; perhaps once more, with other attributes */
 function connect(element) {
+  // htmx processes nothing that is disabled, but connectAll finds elements by itself.
+  if (isDisabled(element)) return disconnect(element);
   const url = api.getAttributeValue(closest(element, "landline-url"), "landline-url") || "";
-  const holder = closest(element, "landline-cursor");
   const names = api.getAttributeValue(element, "landline-channel");
-  if (element.localName === "landline-status") {
-    Object.assign(element, { line: /** @type {any} */ (element).line ?? switchboard(url, holder).line });
-  }
+  const isStatus = element.localName === "landline-status";
   const key = `${url} ${names}`;
   if (connected.get(element)?.key === key) return;
   disconnect(element);
-  if (names === null) return;
-  const board = switchboard(url, holder);
+  if (names === null && !isStatus) return;
   /** @type {(() => void)[]} */
   const offs = [];
-  for (const name of names.split(",")) if (name.trim()) offs.push(board.connect(element, name.trim(), holder));
   connected.set(element, { key, off: () => offs.forEach((off) => off()) });
+  if (!mayReadFrom(element, url)) return;
+  const holder = closest(element, "landline-cursor");
+  const board = switchboard(url, holder);
+  if (isStatus) Object.assign(element, { line: /** @type {any} */ (element).line ?? board.line });
+  for (const name of names?.split(",") ?? []) if (name.trim()) offs.push(board.connect(element, name.trim(), holder));
 }
 
 /** @param {Element} element */
@@ -312,10 +358,10 @@ export function useLine(line, url = "") {
 /**
  * Add the extension to an htmx that is no global, such as one that was imported.
  *
- * @param {any} htmx
+ * @param {any} its
  */
-export function install(htmx) {
-  isInstalled = true;
+export function install(its) {
+  htmx = its;
   htmx.defineExtension("landline", {
     /** @param {any} internals */
     init: (internals) => (api = internals),
@@ -336,8 +382,6 @@ export function install(htmx) {
   whenLoaded(connectAll);
 }
 
-let isInstalled = false;
-
 /** @param {() => void} callback */
 function whenLoaded(callback) {
   if (document.readyState === "complete") callback();
@@ -345,14 +389,14 @@ function whenLoaded(callback) {
 }
 
 function installGlobal() {
-  const { htmx } = /** @type {any} */ (globalThis);
-  if (htmx) install(htmx);
-  return htmx;
+  const its = /** @type {any} */ (globalThis).htmx;
+  if (its) install(its);
+  return its;
 }
 
 if (!installGlobal()) {
   whenLoaded(() => {
-    if (isInstalled || installGlobal()) return;
+    if (htmx || installGlobal()) return;
     console.error("landline-htmx.js found no htmx. Load htmx by a script tag, or import install() and call install(htmx).");
   });
 }
