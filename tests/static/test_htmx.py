@@ -372,7 +372,8 @@ class TestLine:
             </script>
         """
         site.open(body + MAIN % WITNESS, "orders", "room/3")
-        assert site.lines.opened() == 1
+        # Not what it has opened: on a busy machine its first answer may come before htmx has processed the page.
+        assert site.lines.alive() == 1
         site.publish("orders", "<li>1</li>")
         expect_items(site.page, "li", "1")
         site.page.evaluate("line.close()")
