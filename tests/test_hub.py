@@ -172,6 +172,26 @@ def test_event_trimmed_between_reading_and_asking_for_the_floor_is_a_reset(make_
     assert hub.read(["a"], at).reset == Reset(("a",), "trimmed")
 
 
+@pytest.mark.parametrize("channels", [["a"], ["a", "b"]])
+def test_what_is_past_its_time_is_asked_of_the_log(channels: list[str], make_hub, log: SpyLog, clock) -> None:
+    hub = make_hub(keep_for=lambda name: 10.0 if name == "a" else None, wall=clock)
+    begin = hub.tail()
+    publish(log, "ab", Retention(None, 10.0))
+    assert offsets(hub.read(channels, begin)) == list(range(1, 1 + len(channels)))
+    clock.advance(log.read(0, 1)[0].at + 9.9 - clock())
+    assert hub.peek(channels, begin, 2) is not None
+    clock.advance(0.1)
+    assert hub.peek(channels, begin, 2) is None
+    assert hub.peek(["b"], begin, 2) is not None
+    assert offsets(hub.read(channels, begin)) == list(range(1, 1 + len(channels)))  # nobody has trimmed it yet
+    clock.advance(10.0)
+    log.trim()
+    reading = hub.read(channels, begin)
+    assert (offsets(reading), reading.reset) == ([], Reset(tuple(channels), "trimmed"))
+    assert offsets(hub.read(channels, Word.START)) == []
+    assert hub.lasts([]) is None
+
+
 # Another life of the log.
 
 

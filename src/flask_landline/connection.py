@@ -20,7 +20,7 @@ from .outlet import CHUNK
 from .protocol.head import check_head, split_target
 from .protocol.problem import not_here, problem
 from .protocol.reply import Reply
-from .protocol.request import Request, bad_request
+from .protocol.request import Request, bad_request, without_ignored
 from .wire import ALL, POLL_ONLY, STREAM_OR_POLL, Hold, is_with_grant
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Plain(NamedTuple):
     """Its `X-Forwarded-For`."""
     keep: bool
     """Whether the connection is for more than this."""
+    repeats: bool
+    """Whether the same bytes may come again: a client that writes another `_` each time never sends them twice."""
 
 
 class Heard(NamedTuple):
@@ -130,7 +132,8 @@ class Connection(Line):
         """Called by the parser."""
         self._size, self._begun, self._within = 0, None, False
         wire, headers = self._listener.wire, self._headers
-        host, path, query = split_target(self._url.decode("latin-1"))
+        host, path, asked = split_target(self._url.decode("latin-1"))
+        query = without_ignored(asked)
         if host is not None:  # then Host does not count (RFC 9112 §3.2.2)
             headers["host"] = host
         method = self._parser.get_method().decode("latin-1")
@@ -142,7 +145,7 @@ class Connection(Line):
         plain = None
         if method == "GET" and path == wire.poll_path and "if-none-match" not in headers and "origin" not in headers:
             credentials = wire.gate.credentials_of(headers) if is_with_grant(query) else ()
-            plain = Plain(query, offer, credentials, forwarded, keep)
+            plain = Plain(query, offer, credentials, forwarded, keep, query == asked)
         request = Request(method, path, query, headers, wire.limits.address(self._peer, forwarded))
         self._queue.append(Heard(request, offer, keep, plain))
 
@@ -215,8 +218,9 @@ class Connection(Line):
 
     def _note(self, data: bytes) -> None:
         """Know a poll by its bytes from now on, if they were one, and nothing more."""
-        if not self._within and len(self._queue) == 1 and self._queue[0].plain is not None:
-            self._listener.know(data, self._queue[0].plain)
+        plain = self._queue[0].plain if len(self._queue) == 1 and not self._within else None
+        if plain is not None and plain.repeats:
+            self._listener.know(data, plain)
 
     def _next(self) -> None:
         """Answer the requests that have come in, in their order."""

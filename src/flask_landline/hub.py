@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from . import forks
@@ -48,7 +48,9 @@ class Hub:
         log: the log.
         window_events: events kept in memory at most.
         window_bytes: bytes kept in memory at most, about.
+        keep_for: returns the seconds for which events of a channel are given; None: for ever.
         clock: monotonic seconds.
+        wall: Unix seconds.
     """
 
     def __init__(
@@ -57,9 +59,13 @@ class Hub:
         *,
         window_events: int = 4096,
         window_bytes: int = 16 * 1024 * 1024,
+        keep_for: Callable[[str], float | None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._log = log
+        self._keep_for = keep_for
+        self._wall = wall
         self._clock = clock
         self._window_events = window_events
         self._window_bytes = window_bytes
@@ -132,7 +138,7 @@ class Hub:
                 return Reading((), tail, tail)
             after, reset = compare(position, tail, channels)
             events = window.read(channels, after)
-        if events is not None:
+        if events is not None and not self._is_past(events):
             here = position if isinstance(position, Cursor) and reset is None else tail
             return page(events, here, tail, reset, limit)
         events = self._log.read(after, limit + 1, channels)
@@ -156,12 +162,27 @@ class Hub:
             return self._window.since(position.offset)
 
     def peek(self, channels: Collection[str], position: Cursor, upto: int) -> list[Event] | None:
-        """Return what `channels` have between a position and an offset, without asking the log; None as for `since`."""
+        """Return what `channels` have between a position and an offset, without asking the log.
+
+        None: as for `since`, or some of it is past its time.
+        """
         with self._lock:
             if self._window is None or self._window.epoch != position.epoch or position.offset > upto:
                 return None
             events = self._window.read(channels, position.offset)
-        return events and [event for event in events if event.offset <= upto]
+        if events is None or self._is_past(events):
+            return None
+        return [event for event in events if event.offset <= upto]
+
+    def lasts(self, events: Iterable[Event]) -> float | None:
+        """Return until when events may be given from memory, Unix seconds; None: for as long as they are there."""
+        ends = [event.at + seconds for event in events if (seconds := self._keep_for(event.channel)) is not None]
+        return min(ends, default=None)
+
+    def _is_past(self, events: Iterable[Event]) -> bool:
+        """Whether only the log can tell what is still kept of events: one of them is past its `keep_for`."""
+        ends = self.lasts(events)
+        return ends is not None and ends <= self._wall()
 
     def register(self, wake: Callable[[], None]) -> None:
         """Have `wake` called, from some thread, whenever there may be something new.

@@ -1,9 +1,9 @@
 """What became of polls: given again to whoever asks the same while nothing is new.
 
-Reading consumes nothing, so equal questions have equal answers until the log's end moves; that something is trimmed
-meanwhile makes none of them untrue. Between two events all readers who are up to date ask the same; right after one,
-all of them ask for the same news. So the first of ten thousand is answered by the log or the window, and the others by
-this.
+Reading consumes nothing, so equal questions have equal answers until the log's end moves, or one of the events given is
+past its `keep_for`; that a channel is cut back to `keep` meanwhile makes none of them untrue. Between two events all
+readers who are up to date ask the same; right after one, all of them ask for the same news. So the first of ten
+thousand is answered by the log or the window, and the others by this.
 
 Safe to use from any thread: entries do not change, looking one up takes no lock, and who puts one in has `_lock`, so
 that the bytes are counted right. A forked child has another one of these (see `Wire`).

@@ -49,7 +49,12 @@ class State:
             synchronous=self.config.synchronous,
             mode=bits(self.config.log_mode),
         )
-        self.hub = Hub(self.log, window_events=self.config.window_events, window_bytes=self.config.window_bytes)
+        self.hub = Hub(
+            self.log,
+            window_events=self.config.window_events,
+            window_bytes=self.config.window_bytes,
+            keep_for=self._keep_for,
+        )
         self.sources = Sources(self.log, call=self._call_source, publish=self.publish, encode=self.encode)
         self.gate = Gate(app, self.hub, self.config, Asking(app, self.config.identity))
         self.closing: list[Callable[[], None]] = []
@@ -147,6 +152,10 @@ class State:
             logger.exception("The snapshot of channel %r failed.", item.name)
             raise app_failed() from error
         return Event(item.name, position.offset, round(time.time(), 3), payload, position.epoch, snapshot=True)
+
+    def _keep_for(self, name: str) -> float | None:
+        resolved = self.channels.resolve(name)
+        return None if resolved is None else resolved.channel.retention.keep_for
 
     def _call_source(self, function: Callable[..., Any], item: Resolved) -> Any:
         with self.app.app_context():

@@ -24,7 +24,7 @@ from .protocol.origins import Origins, foreign_origin
 from .protocol.poll import LongPoll, answer, cache_control
 from .protocol.problem import busy, log_unavailable, method_refused, problem
 from .protocol.reply import Reply
-from .protocol.request import Ask, Request, bad_request, parse_poll, parse_stream
+from .protocol.request import Ask, Request, bad_request, parse_poll, parse_socket, parse_stream
 from .protocol.sse import SSE, stream_head
 from .protocol.transport import Transport
 from .protocol.websocket import WebSocket, accept
@@ -59,7 +59,7 @@ class Hold(NamedTuple):
     transports: tuple[str, ...]
     """What its door offered, for later advice."""
     query: str
-    """As the client wrote it, for the access log."""
+    """As the client wrote it, but for what is ignored; for the access log."""
     grant: Grant | None = None
     """What lets it read; None: its channels are public."""
     headers: tuple[tuple[str, str], ...] = ()
@@ -222,7 +222,7 @@ class Wire:
         if request.path == self.events_path:
             ask = parse_stream(request.query, request.headers.get("last-event-id"))
         else:
-            ask = (parse_poll if request.path == self.poll_path else parse_stream)(request.query)
+            ask = (parse_poll if request.path == self.poll_path else parse_socket)(request.query)
         return ask, self._state.resolve(ask.channels)
 
     def _poll(self, visit: Visit) -> Reply | Hold:
@@ -249,7 +249,7 @@ class Wire:
         is_plain = request.method == "GET" and etag is None and "origin" not in request.headers
         is_granted = wait > 0 or not ask.wait  # only who heeds no advice asks for a wait that is not to be had
         if is_plain and is_granted and not told and not any(_calls_app(item) for item in visit.items):
-            self._remember(remembered, visit, outcome)
+            self._remember(remembered, visit, outcome, self._state.hub.lasts(reading.events))
         return outcome
 
     def _events(self, visit: Visit) -> Reply | Hold:
@@ -315,12 +315,13 @@ class Wire:
         newcomer = ask.position is Word.NOW
         return reading, self._state.snapshots(items, reading, visit.request.environ, newcomer=newcomer)
 
-    def _remember(self, remembered: Remembered, visit: Visit, outcome: Reply | Hold) -> None:
+    def _remember(self, remembered: Remembered, visit: Visit, outcome: Reply | Hold, lasts: float | None) -> None:
         query, grant = visit.request.query, visit.grant
         if grant is not None and not is_with_grant(query):
             return
         credentials = self.gate.credentials_of(visit.request.headers) if is_with_grant(query) else ()
-        until = self.gate.renews(grant) if grant is not None else None
+        ends = [lasts, self.gate.renews(grant) if grant is not None else None]
+        until = min((end for end in ends if end is not None), default=None)
         remembered.put((query, visit.transports, credentials, visit.close), (visit.mark, until, outcome))
 
 

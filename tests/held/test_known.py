@@ -145,3 +145,20 @@ def test_so_many_are_known_and_no_long_ones(orders: App, monkeypatch: pytest.Mon
         assert len(known) == 1
         assert one(door, poll(cursor, f"X: {'y' * 3000}\r\n")).status == 200
         assert len(known) == 1
+
+
+def test_poll_whose_bytes_will_not_come_again_is_not_known_and_answered_from_memory(
+    orders: App, parsed: Parsed
+) -> None:
+    """A client that has noticed a cache sends another `_` each time: its polls are equal all the same."""
+    cursor = orders.live.cursor()
+    requests = [poll(f"{cursor}&_={number}") for number in range(5)]
+    remembered = orders.flask.wsgi_app._wire._remembered  # type: ignore[attr-defined]
+    with Door(orders.flask) as door:
+        answers = [one(door, request) for request in [*requests, requests[0]]]
+        assert door.listener.known == {}
+        assert len(remembered) == 1
+        assert one(door, poll(cursor)) == answers[0]
+        assert len(remembered) == 1
+    assert parsed.count == 7
+    assert all(answer == answers[0] for answer in answers)

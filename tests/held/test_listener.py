@@ -189,3 +189,28 @@ def test_connect_ends_the_connection(port: int) -> None:
     answer = exchange(port, ("CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n" + AGAIN).encode())
     assert answer.startswith(b"HTTP/1.1 404 ")
     assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("asked", ["poll?channel=news&wait=0.3", "events?channel=news"])
+def test_what_is_held_asks_to_be_passed_on_as_it_comes(ports: tuple[int, int], asked: str) -> None:
+    """RFC 10036, through both doors; a poll that is answered at once has nothing to ask for."""
+    for port in ports:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+            sock.sendall(f"GET /landline/{asked} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += sock.recv(65536)
+        assert b"\r\nIncremental: ?1\r\n" in head
+        assert b"\r\nIncremental:" not in exchange(port, (AGAIN[:-2] + "Connection: close\r\n\r\n").encode())
+
+
+def test_polyfill_comes_back_with_a_parameter(ports: tuple[int, int]) -> None:
+    """The most used polyfill of `EventSource` has no header for its last id."""
+    for port in ports:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+            sock.sendall(b"GET /landline/events?channel=news&lastEventId=00000000-7 HTTP/1.1\r\nHost: x\r\n\r\n")
+            said = b""
+            while b'"reset"' not in said:  # its position is of another life of the log
+                part = sock.recv(65536)
+                assert part, said
+                said += part

@@ -48,7 +48,7 @@ def test_description_has_the_wires_paths_and_their_parameters(described: dict[st
     for path, known in (
         ("poll", request.POLL_PARAMETERS),
         ("events", request.STREAM_PARAMETERS),
-        ("ws", request.STREAM_PARAMETERS),
+        ("ws", request.SOCKET_PARAMETERS),
     ):
         given = [item["name"] for item in paths[f"{PREFIX}/{path}"]["parameters"] if item["in"] == "query"]
         assert tuple(given) == known
@@ -82,6 +82,8 @@ def test_transports_are_those_that_are_offered(described: dict[str, Any]) -> Non
         ("wait", ["0", "20", "0.5", "999999.999999"], ["", "-1", "1e3", ".5", "5s", "1\n"]),
         ("channel", [["orders"], ["a", "b"]], [[], ["a", "a"], [str(n) for n in range(101)]]),
         ("nonce", ["", "x" * 64], ["x" * 65]),
+        ("lastEventId", ["", "now", "k3f9a2zq-1042"], ["NOW", "1042", "k3f9a2zq-1\n"]),
+        ("_", ["", "1700000000"], []),
     ],
 )
 def test_described_parameters_are_those_understood(

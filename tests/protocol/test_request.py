@@ -5,7 +5,15 @@ from urllib.parse import urlencode
 import pytest
 from flask_landline import Refusal
 from flask_landline.cursor import Cursor, Word
-from flask_landline.protocol.request import MAX_CHANNELS, MAX_QUERY, Ask, parse_poll, parse_stream
+from flask_landline.protocol.request import (
+    MAX_CHANNELS,
+    MAX_QUERY,
+    Ask,
+    parse_poll,
+    parse_socket,
+    parse_stream,
+    without_ignored,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +44,9 @@ CURSOR = Cursor("k3f9a2zq", 1042)
         ("channel=a%0D%0AX", Ask(("a\r\nX",), Word.NOW)),
         ("channel=", Ask(("",), Word.NOW)),
         ("&&channel=a&&", Ask(("a",), Word.NOW)),
+        ("channel=a&_=1700000000", Ask(("a",), Word.NOW)),
+        ("_=1&channel=a&_=2&%5F&_", Ask(("a",), Word.NOW)),
+        ("channel=_", Ask(("_",), Word.NOW)),
     ],
 )
 def test_poll_is_understood(query: str, ask: Ask) -> None:
@@ -58,7 +69,8 @@ def channels(count: int) -> str:
         ("channel=a&Channel=b", "bad-request", "'Channel' is no parameter here"),
         ("channel=a&xyzzy=b", "bad-request", "Known are channel, cursor, wait, grant"),
         ("channel=a&callback=alert(1)", "bad-request", "'callback' is no parameter"),
-        ("channel=a&_=1700000000", "bad-request", "'_' is no parameter"),
+        ("channel=a&__=1700000000", "bad-request", "'__' is no parameter"),
+        ("channel=a&lastEventId=now", "bad-request", "'lastEventId' is no parameter"),
         ("channel=a&=b", "bad-request", "'' is no parameter"),
         ("channel=a&%0d%0aSet-Cookie:x=b", "bad-request", r"'\r\nSet-Cookie:x' is no parameter"),
         ("channel=a&cursor=now&cursor=now", "bad-request", "'cursor' is given twice"),
@@ -119,6 +131,11 @@ def test_hundred_long_names_fit() -> None:
         ("channel=a&cursor=start", "k3f9a2zq-1042", Ask(("a",), CURSOR)),
         ("channel=a&cursor=k3f9a2zq-1042", "", Ask(("a",), CURSOR)),
         ("channel=a", "start", Ask(("a",), Word.START)),
+        ("channel=a&cursor=start&lastEventId=k3f9a2zq-1042", None, Ask(("a",), CURSOR)),
+        ("channel=a&lastEventId=k3f9a2zq-1042&cursor=start", "", Ask(("a",), CURSOR)),
+        ("channel=a&lastEventId=start", "k3f9a2zq-1042", Ask(("a",), CURSOR)),
+        ("channel=a&cursor=k3f9a2zq-1042&lastEventId=", None, Ask(("a",), CURSOR)),
+        ("channel=a&_=17", None, Ask(("a",), Word.NOW)),
     ],
 )
 def test_stream_is_understood_and_the_header_wins(query: str, header: str | None, ask: Ask) -> None:
@@ -134,6 +151,9 @@ def test_stream_is_understood_and_the_header_wins(query: str, header: str | None
         ("channel=a&nonce=%0a", None, "bad-request"),
         ("channel=a", "5", "bad-cursor"),
         ("channel=a&cursor=5", None, "bad-cursor"),
+        ("channel=a&lastEventId=5", None, "bad-cursor"),
+        ("channel=a&lastEventId=now&lastEventId=now", None, "bad-request"),
+        ("channel=a&lasteventid=now", None, "bad-request"),
         ("", None, "too-many-channels"),
     ],
 )
@@ -141,6 +161,28 @@ def test_stream_that_is_not_understood_is_refused(query: str, header: str | None
     with pytest.raises(Refusal) as caught:
         parse_stream(query, header)
     assert (caught.value.code, caught.value.status) == (code, 400)
+
+
+def test_socket_has_no_last_event_id() -> None:
+    """No `WebSocket` comes back by itself: its client says where it is in `cursor`."""
+    assert parse_socket("channel=a&nonce=x&_=17") == Ask(("a",), Word.NOW, nonce="x")
+    with pytest.raises(Refusal, match="'lastEventId' is no parameter"):
+        parse_socket("channel=a&lastEventId=now")
+
+
+@pytest.mark.parametrize(
+    ("query", "rest"),
+    [
+        ("channel=a_b&cursor=now", "channel=a_b&cursor=now"),
+        ("channel=a&_=17&cursor=now", "channel=a&cursor=now"),
+        ("_=17&channel=a&%5f=18&%5F&_", "channel=a"),
+        ("channel=a&__=17&x_=1", "channel=a&__=17&x_=1"),
+        ("_", ""),
+        ("", ""),
+    ],
+)
+def test_what_is_ignored_is_cut(query: str, rest: str) -> None:
+    assert without_ignored(query) == rest
 
 
 @given(st.text(st.characters(max_codepoint=255)) | st.text("chanelursow=&%+0129afAF-;", max_size=60))

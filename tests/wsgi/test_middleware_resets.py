@@ -9,6 +9,7 @@ from flask_landline.logs.memory import MemoryLog
 from flask_landline.testing import Clock
 
 from tests.apps import Answer, App
+from tests.processes import until
 
 
 def told(answer: Answer) -> list[tuple[str, Any]]:
@@ -69,6 +70,34 @@ def test_expired_events_are_a_reset(make_app: Callable[..., App]) -> None:
     answer = app.poll("orders", cursor=begin)
     assert answer.json["reset"] == {"channels": ["orders"], "reason": "trimmed"}
     assert answer.json["data"] is None
+
+
+def test_events_past_their_time_are_not_given_from_memory(make_app: Callable[..., App]) -> None:
+    """The window and the answers remembered still have them; the log, which has trimmed them, is asked."""
+    app = make_app()
+    app.live.channel("orders", keep_for=0.5)
+    begin = app.live.cursor()
+    app.live.publish("orders", 1)
+    first = app.poll("orders", cursor=begin)
+    assert first.data in ([1], [])
+    until(lambda: app.state.log.trim() == 1, 10, "that the event is past its time")
+    answer = app.poll("orders", cursor=begin)
+    assert answer.json["data"] is None
+    assert answer.json["reset"] == {"channels": ["orders"], "reason": "trimmed"}
+    assert app.poll("orders", cursor="start").json["data"] is None
+
+
+def test_more_than_is_kept_is_given_without_a_reset(app: App) -> None:
+    """`keep` is the least that is given: `reset` is said only where something is missing."""
+    app.live.channel("orders", keep=2)
+    begin = app.live.cursor()
+    for number in range(5):
+        app.live.publish("orders", number)
+        app.poll("orders")
+    assert [event.payload for event in app.state.log.read(0, 10)] == ["3", "4"]
+    answer = app.poll("orders", cursor=begin)
+    assert answer.data == [0, 1, 2, 3, 4]
+    assert "reset" not in answer.json
 
 
 # §8: snapshot.

@@ -13,13 +13,23 @@ from typing import Any
 from ..cursor import FORM
 from ..reading import PAGE_EVENTS
 from .problem import KINDS
-from .request import MAX_CHANNELS, MAX_NONCE, POLL_PARAMETERS, SECONDS, STREAM_PARAMETERS
+from .request import (
+    IGNORED,
+    LAST_EVENT_ID,
+    MAX_CHANNELS,
+    MAX_NONCE,
+    POLL_PARAMETERS,
+    SECONDS,
+    SOCKET_PARAMETERS,
+    STREAM_PARAMETERS,
+)
 
 _WIRE_VERSION = "1"
 _ANY = {"description": "Any JSON value."}
 _STRING = {"type": "string"}
 _NUMBER = {"type": "number", "minimum": 0}
 _POSITION = {"type": "string", "pattern": f"^(now|start|{FORM.pattern})$", "examples": ["now", "k3f9a2zq-1042"]}
+_LAST_ID = {**_POSITION, "pattern": f"^(|now|start|{FORM.pattern})$"}
 _CURSOR = {"type": "string", "pattern": f"^{FORM.pattern}$", "examples": ["k3f9a2zq-1042"]}
 _OFFSET = {"type": "integer", "minimum": 0}
 _CHANNELS = {"type": "array", "items": _STRING, "minItems": 1, "maxItems": MAX_CHANNELS}
@@ -33,6 +43,8 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "nonce": ("Repeated in the hello, which proves that the stream gets through.", {**_STRING, "maxLength": MAX_NONCE}),
     "grant": ("Proof that this reader may read these channels.", _STRING),
+    IGNORED: ("Ignored: another one each time gets past a cache that keeps what it should not.", _STRING),
+    LAST_EVENT_ID: ("The same as the header `Last-Event-ID`, which wins; empty is the same as none.", _LAST_ID),
 }
 
 
@@ -52,11 +64,11 @@ def describe(prefix: str, transports: Sequence[str], hold: float) -> dict[str, A
         "Open a stream of server-sent events.",
         STREAM_PARAMETERS,
         "Last-Event-ID",
-        "The `id` of the last event; wins over `cursor`.",
+        "The `id` of the last event; wins over `lastEventId`, and that over `cursor`.",
     )
     stream = {"description": "The stream; it begins with a hello.", "content": {"text/event-stream": {}}}
     events["responses"] = {"200": stream, **_refusals()}
-    socket = _operation("ws", "Open a WebSocket: each message is the body of a poll's answer.", STREAM_PARAMETERS)
+    socket = _operation("ws", "Open a WebSocket: each message is the body of a poll's answer.", SOCKET_PARAMETERS)
     socket["responses"] = {"101": {"description": "The socket is open; it begins with a hello."}, **_refusals()}
     operations = {"poll": poll, "events": events, "ws": socket}
     return {

@@ -10,7 +10,7 @@ from ..cursor import Cursor
 from ..event import Event
 from ..reading import Reading
 from .advice import Advice
-from .reply import Reply
+from .reply import INCREMENTAL, Reply
 
 
 def body(reading: Reading, advice: Advice | None, snapshots: Sequence[Event] = (), extra: bytes = b"") -> bytes:
@@ -122,7 +122,7 @@ class LongPoll:
             snapshots,
             etag=self._etag,
             cache_control=self._cache_control,
-            more=self._more,
+            more=(INCREMENTAL, *self._more),
             grant=self._grant,
         )
 

@@ -6,6 +6,9 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 
+INCREMENTAL = ("Incremental", "?1")
+"""Asks whatever is on the way to pass on what comes as it comes, and not to collect it (RFC 10036)."""
+
 
 class Reply:
     """A whole answer: what WSGI's `start_response` takes, and a body. Not changed once made.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from string import punctuation
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, unquote_plus
 
 from ..cursor import Position, Word, parse_position
 from ..errors import Refusal
@@ -22,8 +22,14 @@ _SHOWN = 80
 MAX_NONCE = 64
 """Characters of a nonce: it only has to differ from the client's other ones."""
 
-POLL_PARAMETERS = ("channel", "cursor", "wait", "grant")
-STREAM_PARAMETERS = ("channel", "cursor", "nonce", "grant")
+IGNORED = "_"
+"""A parameter without a meaning: a client that has noticed a cache sends another one each time (WIRE §4)."""
+LAST_EVENT_ID = "lastEventId"
+"""The parameter in which polyfills of `EventSource` send what the standard has them send as a header: they are scripts
+of another origin, perhaps, and no browser then lets them set one without asking first."""
+POLL_PARAMETERS = ("channel", "cursor", "wait", "grant", IGNORED)
+SOCKET_PARAMETERS = ("channel", "cursor", "nonce", "grant", IGNORED)
+STREAM_PARAMETERS = (*SOCKET_PARAMETERS, LAST_EVENT_ID)
 SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
 """How a time to wait is written."""
 
@@ -35,7 +41,7 @@ class Request(NamedTuple):
     path: str
     """Decoded, without the query."""
     query: str
-    """Raw, percent-encoded."""
+    """Raw, percent-encoded, without parameters that are ignored."""
     headers: Mapping[str, str]
     """Names in lower case."""
     remote: str
@@ -65,6 +71,13 @@ def encode_query(query: str) -> str:
     return query if query.isascii() else quote(query, safe=punctuation, encoding="latin-1", errors="replace")
 
 
+def without_ignored(query: str) -> str:
+    """Return a query without the parameters that have no meaning, so that equal questions are equal texts."""
+    if IGNORED not in query and "%5" not in query:
+        return query
+    return "&".join(pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]) != IGNORED)
+
+
 def parse_poll(query: str) -> Ask:
     """Read the query of a poll.
 
@@ -80,20 +93,37 @@ def parse_poll(query: str) -> Ask:
 
 
 def parse_stream(query: str, last_event_id: str | None = None) -> Ask:
-    """Read the query of an event stream or a socket.
+    """Read the query of an event stream.
 
     Args:
         query: the raw query string, percent-encoded.
-        last_event_id: the header of that name, which an `EventSource` sends when it comes back; it wins over `cursor`.
+        last_event_id: the header of that name, which an `EventSource` sends when it comes back; it wins over the
+            parameter `lastEventId`, and that over `cursor`.
 
     Raises:
         Refusal: as for `parse_poll`.
     """
-    channels, single = _parameters(query, STREAM_PARAMETERS)
+    return _stream(query, STREAM_PARAMETERS, last_event_id)
+
+
+def parse_socket(query: str) -> Ask:
+    """Read the query of a socket.
+
+    Args:
+        query: the raw query string, percent-encoded.
+
+    Raises:
+        Refusal: as for `parse_poll`.
+    """
+    return _stream(query, SOCKET_PARAMETERS, None)
+
+
+def _stream(query: str, known: tuple[str, ...], last_event_id: str | None) -> Ask:
+    channels, single = _parameters(query, known)
     nonce = single.get("nonce")
     if nonce is not None and (len(nonce) > MAX_NONCE or not nonce.isprintable()):
         raise bad_request(f"nonce={shown(nonce)}: give up to {MAX_NONCE} printable characters.")
-    position = _position(last_event_id or single.get("cursor"))
+    position = _position(last_event_id or single.get(LAST_EVENT_ID) or single.get("cursor"))
     return Ask(channels, position, 0.0, nonce, single.get("grant"))
 
 
@@ -109,7 +139,7 @@ def _parameters(query: str, known: tuple[str, ...]) -> tuple[tuple[str, ...], di
             raise bad_request(f"{shown(name)} is no parameter here. {hint}")
         if name == "channel":
             channels.append(value)
-        elif name in single:
+        elif name in single and name != IGNORED:
             raise bad_request(f"{name!r} is given twice. Give it once.")
         else:
             single[name] = value

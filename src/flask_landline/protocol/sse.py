@@ -15,7 +15,7 @@ from ..cursor import Cursor
 from ..event import Event
 from ..reading import Reading
 from .advice import Advice
-from .reply import Reply
+from .reply import INCREMENTAL, Reply
 
 RETRY = 2.0
 """Seconds an `EventSource` is told to wait before it reconnects."""
@@ -27,6 +27,7 @@ def stream_head(more: Iterable[tuple[str, str]] = ()) -> Reply:
         ("Content-Type", "text/event-stream"),
         ("Cache-Control", "no-store, no-transform"),
         ("X-Accel-Buffering", "no"),  # nginx collects the stream otherwise, and gives it out at its end
+        INCREMENTAL,
         *more,
     ]
     return Reply("200 OK", headers, b"")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import LogError, Refusal
 from ..listener import Listener
-from ..protocol.request import Request, encode_query
+from ..protocol.request import Request, encode_query, without_ignored
 from ..sideloop import SideLoop
 from ..state import State
 from ..wire import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL, Hold, Wire, is_with_grant
@@ -69,17 +69,17 @@ class WireMiddleware:
         server_socket = detach.find(environ)
         transports = self._transports(environ, server_socket)
         remote, outcome = self._remote(environ), None
+        query = without_ignored(encode_query(environ.get("QUERY_STRING", "")))
         if (
             path == self._wire.poll_path
             and environ["REQUEST_METHOD"] == "GET"
             and "HTTP_IF_NONE_MATCH" not in environ
             and "HTTP_ORIGIN" not in environ
         ):
-            query = environ.get("QUERY_STRING", "")
             credentials = self._wire.gate.credentials(environ) if is_with_grant(query) else ()
             outcome = self._wire.again(query, transports, credentials, remote)
         if outcome is None:
-            outcome = self._wire.handle(_request(environ, remote), transports)
+            outcome = self._wire.handle(_request(environ, query, remote), transports)
         if isinstance(outcome, Hold):
             return self._hold(outcome, remote, server_socket, environ, start_response)
         return send(outcome, environ, start_response)
@@ -135,12 +135,12 @@ class WireMiddleware:
         return ()
 
 
-def _request(environ: WSGIEnvironment, remote: str) -> Request:
+def _request(environ: WSGIEnvironment, query: str, remote: str) -> Request:
     headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
     return Request(
         environ["REQUEST_METHOD"],
         environ.get("PATH_INFO", ""),
-        encode_query(environ.get("QUERY_STRING", "")),
+        query,
         headers,
         remote,
         environ,
