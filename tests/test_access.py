@@ -60,6 +60,12 @@ class Rooms:
         return True
 
 
+def once(action: Callable[[], object]) -> Callable[[], object]:
+    """Return a function that does something the first time it is called."""
+    left = [action]
+    return lambda: left.pop()() if left else None
+
+
 @pytest.fixture
 def make_rooms(make_app: Callable[..., App], clock: Clock) -> Callable[..., Rooms]:
     def make(key: str | None = "new", fallbacks: list[str] | None = None, age: float = AGE, **config: Any) -> Rooms:
@@ -255,25 +261,49 @@ def test_number_and_its_text_are_one_reader() -> None:
 
 def test_what_is_revoked_while_the_app_thinks_is_revoked(rooms: Rooms) -> None:
     """The function may have read the rights before they were taken."""
+    rooms.while_asked = once(lambda: rooms.app.live.revoke("ann"))
+    answer = rooms.poll()
+    assert rooms.asked == [1, 1]
+    assert rooms.is_good(answer.json["grant"]["token"])
+
+
+def test_what_is_revoked_each_time_the_app_thinks_is_told_to_come_back(rooms: Rooms) -> None:
     rooms.while_asked = lambda: rooms.app.live.revoke("ann")
-    grant = rooms.grant()
-    rooms.while_asked = lambda: None
-    assert not rooms.is_good(grant)
+    answer = rooms.poll(cursor="start")
+    assert (answer.status, answer.json["code"]) == (503, "busy")
+    assert answer.headers["Retry-After"] == "2"
+    assert rooms.asked == [1, 1, 1]
+    assert "grant" not in answer.json
 
 
-def test_what_is_revoked_after_the_look_at_its_grant_is_revoked_for_the_next_poll(rooms: Rooms) -> None:
-    """An answer that was let through just before is not remembered for longer."""
+def test_what_is_revoked_after_the_look_at_its_grant_is_revoked_for_this_very_poll(rooms: Rooms) -> None:
+    """It is looked at again when the events are read: one of them may have come after the revocation."""
     grant, cursor = rooms.grant(), rooms.app.live.cursor()
-    admit = rooms.gate.admit
+    admit, revoke = rooms.gate.admit, once(lambda: rooms.app.live.revoke("ann"))
 
     def admit_then_revoke(*arguments: Any) -> Grant | None:
         admitted = admit(*arguments)
-        rooms.app.live.revoke("ann")
+        revoke()
         return admitted
 
     rooms.gate.admit = admit_then_revoke  # type: ignore[method-assign, assignment]
+    answer = rooms.poll(cursor=cursor, grant=grant)
+    assert rooms.asked == [1]
+    assert "grant" in answer.json
+
+
+def test_what_is_revoked_after_the_last_look_is_revoked_for_the_next_poll(rooms: Rooms) -> None:
+    """An answer that was let through just before is not remembered for longer."""
+    grant, cursor = rooms.grant(), rooms.app.live.cursor()
+    is_revoked, revoke = rooms.gate.is_revoked, once(lambda: rooms.app.live.revoke("ann"))
+
+    def look_then_revoke(*arguments: Any, **more: Any) -> bool:
+        found = is_revoked(*arguments, **more)
+        revoke()
+        return found
+
+    rooms.gate.is_revoked = look_then_revoke  # type: ignore[method-assign]
     assert rooms.poll(cursor=cursor, grant=grant).status == 200
-    rooms.gate.admit = admit  # type: ignore[method-assign]
     assert rooms.asked == []
     rooms.poll(cursor=cursor, grant=grant)
     assert rooms.asked == [1]

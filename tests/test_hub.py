@@ -290,3 +290,16 @@ def test_failing_log_is_told_and_recovered_from(hub: Hub, log: SpyLog, clock: Cl
     log.failing = False
     publish(log, "a")
     assert offsets(hub.read(["a"], at)) == [2]
+
+
+def test_reading_from_behind_the_window_ends_where_the_window_does(make_hub, log: SpyLog) -> None:
+    """A grant is held against the revocations the hub knows, and a newer event may stand right behind another one."""
+    publish(log, "aaaa")
+    hub = make_hub(window_events=1)
+    end = hub.tail()
+    log.before["read"] = lambda: publish(log, "ra")
+    reading = hub.read(("a",), Word.START)
+    assert offsets(reading) == [1, 2, 3, 4]
+    assert reading.cursor == end
+    hub.stale()
+    assert offsets(hub.read(("a",), reading.cursor)) == [6]

@@ -131,6 +131,28 @@ class Gate:
             return None
         return grant
 
+    def is_revoked(self, grant: Grant | None, *, ask_log: bool = False) -> bool:
+        """Tell whether what was read under a grant must not be sent any more.
+
+        Every path that sends something asks this *between* reading and sending: read, revoked meanwhile?, send.
+        Asked before the reading, it would miss a revocation that falls in between, and the reading would hold what
+        came after it. No reading holds an event that the hub does not know (see `Hub.read`), so looking as far as
+        the hub knows is enough for events.
+
+        Args:
+            grant: the connection's; None: its channels are public, and nothing is revoked.
+            ask_log: ask the log itself for its end first. Needed for snapshots: a function of the app has made them
+                just now, and they may show what came after a revocation that the hub does not know yet.
+
+        Raises:
+            LogError: the log cannot be read, so nothing may be sent.
+        """
+        if grant is None:
+            return False
+        if ask_log:
+            self._hub.tail()
+        return self.revocations.cover(grant)
+
     def renews(self, grant: Grant) -> float:
         """Return the time from which a grant is not accepted any more, Unix seconds; what it has opened goes on."""
         return grant.expires - RENEW_BEFORE * self._age

@@ -126,6 +126,8 @@ class Hub:
     def read(self, channels: Collection[str], position: Position, limit: int = PAGE_EVENTS) -> Reading:
         """Return what `channels` have after `position`, oldest first, one page of it (WIRE §4, §7).
 
+        No event of it is newer than the window's end: whoever then looks at `mark` knows of all that came before it.
+
         Raises:
             LogError: the log cannot be read.
         """
@@ -141,7 +143,9 @@ class Hub:
         if events is not None and not self._is_past(events):
             here = position if isinstance(position, Cursor) and reset is None else tail
             return page(events, here, tail, reset, limit)
-        events = self._log.read(after, limit + 1, channels)
+        # Not what was appended since the look above: a reading must hold no event that the window has not seen. Grants
+        # are held against the revocations that it has, and one of those may stand just before such an event.
+        events = [event for event in self._log.read(after, limit + 1, channels) if event.offset <= tail.offset]
         # The floor is asked after reading: what was trimmed in between is noticed, at worst twice.
         if reset is None and position is not Word.START:
             floors = self._log.floor(channels)

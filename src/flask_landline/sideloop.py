@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import logging
 import math
 import random
@@ -303,8 +304,24 @@ class SideLoop:
             self._say_goodbye(line, max(RETURN_WITHIN, len(revoked) / RETURN_RATE))
         return True
 
+    async def _without_revoked(self, lines: list[Line], *, ask_log: bool) -> list[Line]:
+        """Say goodbye to those lines whose grants are revoked, and return the others.
+
+        Raises:
+            LogError: nobody knows which are.
+        """
+        grants = {line.grant for line in lines if line.grant is not None}
+        if not grants:
+            return lines
+        is_revoked = functools.partial(self._state.gate.is_revoked, ask_log=ask_log)
+        revoked = await self.call(lambda: {grant for grant in grants if is_revoked(grant)})
+        for line in lines:
+            if line.open and line.grant in revoked:
+                self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
+        return [line for line in lines if line.grant not in revoked]
+
     def _is_revoked(self, line: Line) -> bool:
-        return line.grant is not None and self._state.gate.revocations.cover(line.grant)
+        return self._state.gate.is_revoked(line.grant)
 
     def _retry_later(self) -> None:
         assert self._loop is not None
@@ -351,6 +368,9 @@ class SideLoop:
             try:
                 reading = await self.call(self._hub.read, hold.names, cursor)
                 snapshots = await self.call(self._state.snapshots, hold.items, reading)
+                # After reading, and before anything is sent: what came behind a revocation may be in the reading, and
+                # the wake-up that has `_deliver` end its lines may be late.
+                lines = await self._without_revoked(lines, ask_log=bool(snapshots))
             except LogError as error:
                 self._hub.warn("A held line waits until it can be told more.", error)
                 await asyncio.sleep(RETRY_PAUSE)

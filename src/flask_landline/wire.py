@@ -22,7 +22,7 @@ from .pressure import Meter, Pressure
 from .protocol.advice import Advice
 from .protocol.origins import Origins, foreign_origin
 from .protocol.poll import LongPoll, answer, cache_control
-from .protocol.problem import busy, log_unavailable, method_refused, problem
+from .protocol.problem import busy, log_unavailable, method_refused, problem, rights_change
 from .protocol.reply import Reply
 from .protocol.request import Ask, Request, bad_request, parse_poll, parse_socket, parse_stream
 from .protocol.sse import SSE, stream_head
@@ -36,6 +36,14 @@ ALL = ("websocket", "sse", "long-poll", "poll")
 STREAM_OR_POLL = ("sse", "long-poll", "poll")
 LONG_POLL = ("long-poll", "poll")
 POLL_ONLY = ("poll",)
+
+ADMISSIONS = 3
+"""Times that the app is asked about one request whose reader is revoked while it is answered. A revocation in each of
+these moments is no chance any more: the client is asked to come back."""
+
+
+class _Revoked(Exception):
+    """The reader was revoked between its admission and the end of the reading: the app is asked anew."""
 
 
 class Hold(NamedTuple):
@@ -201,8 +209,15 @@ class Wire:
             if request.path == self.socket_path and not self._origins.allow(request.headers, public=is_public):
                 raise foreign_origin(request.headers["origin"])
             mark = self._state.hub.mark()  # first: what is revoked from here on moves it, and voids the answer
-            grant = self.gate.admit(request, items, ask.grant)
-            return self._handlers[request.path](Visit(request, transports, close, ask, items, mark, grant, headers))
+            token = ask.grant
+            for _ in range(ADMISSIONS):
+                grant = self.gate.admit(request, items, token)
+                visit = Visit(request, transports, close, ask, items, mark, grant, headers)
+                try:
+                    return self._handlers[request.path](visit)
+                except _Revoked:
+                    token = None
+            raise rights_change()
         except Refusal as refusal:
             return problem(refusal, headers)
         except LogError as error:
@@ -308,12 +323,20 @@ class Wire:
         )
 
     def _read(self, visit: Visit) -> tuple[Reading, list[Event]]:
-        """Read what is new, and the whole state of the channels that need it (WIRE §8)."""
+        """Read what is new, and the whole state of the channels that need it (WIRE §8).
+
+        Raises:
+            _Revoked: the grant is, and what was read must not be sent.
+        """
         ask, items = visit.ask, visit.items
         self._state.sources.ask(items)
         reading = self._state.hub.read(ask.channels, ask.position)
         newcomer = ask.position is Word.NOW
-        return reading, self._state.snapshots(items, reading, visit.request.environ, newcomer=newcomer)
+        snapshots = self._state.snapshots(items, reading, visit.request.environ, newcomer=newcomer)
+        # After reading, snapshots too: what came behind a revocation may be in them, though the grant was good before.
+        if self.gate.is_revoked(visit.grant, ask_log=bool(snapshots)):
+            raise _Revoked
+        return reading, snapshots
 
     def _remember(self, remembered: Remembered, visit: Visit, outcome: Reply | Hold, lasts: float | None) -> None:
         query, grant = visit.request.query, visit.grant

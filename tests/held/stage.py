@@ -158,17 +158,24 @@ class Stage:
 class Client:
     """Reads `news` from a cursor over one transport, by the simplest means."""
 
+    resets = False
+    """Whether it may be sent a reset."""
+
     def __init__(self, stage: Stage, transport: str, after: int = 0) -> None:
         self.stage = stage
         self.transport = transport
         self.cursor = str(Cursor(stage.epoch, after))
+        self.more = ""
+        """What else stands in its queries."""
         self.offsets: list[int] = []
+        self.raw = b""
+        """All that was received."""
         self._end: socket.socket | None = None
 
     def ask(self) -> None:
         """Make a request, as a thread of the server would, and hand it over if it is held."""
-        path = {"sse": "events", "websocket": "ws", "long-poll": "poll"}[self.transport]
-        query = f"channel=news&cursor={self.cursor}" + ("&wait=20" if self.transport == "long-poll" else "")
+        path = {"sse": "events", "websocket": "ws"}.get(self.transport, "poll")
+        query = f"channel=news&cursor={self.cursor}" + ("&wait=20" if self.transport == "long-poll" else "") + self.more
         headers = {
             "host": "here",
             "connection": "Upgrade",
@@ -179,6 +186,7 @@ class Client:
         outcome = self.stage.wire.handle(Request("GET", f"/landline/{path}", query, headers, "-"), ALL)
         self.stage.pass_place()
         if isinstance(outcome, Reply):
+            self.raw += outcome.body
             self._told(json.loads(outcome.body))
             return
         assert isinstance(outcome, Hold)
@@ -192,16 +200,17 @@ class Client:
         if self._end is None:
             return
         data = received(self._end)
+        self.raw += data
         if self.transport == "sse":
             self.offsets += [int(n) for n in re.findall(rb"event: news\ndata: \d+\nid: \w+-(\d+)\n\n", data)]
         elif self.transport == "websocket":
-            self.offsets += offsets_of_frames(data)
+            self.offsets += offsets_of_frames(data, resets=self.resets)
         elif data:
             self._end = None
             self._told(json.loads(data.partition(b"\r\n\r\n")[2]))
 
     def _told(self, answer: dict[str, Any]) -> None:
-        assert "reset" not in answer, answer
+        assert self.resets or "reset" not in answer, answer
         self.cursor = answer["cursor"]
         self.offsets += [event["offset"] for event in answer["data"] or ()]
 
@@ -218,7 +227,7 @@ def received(end: socket.socket) -> bytes:
     return data
 
 
-def offsets_of_frames(data: bytes) -> list[int]:
+def offsets_of_frames(data: bytes, *, resets: bool = False) -> list[int]:
     """Return the events' offsets in unmasked text frames, a handshake's answer before them left out."""
     data = data.partition(b"\r\n\r\n")[2] if data.startswith(b"HTTP/1.1 101") else data
     found: list[int] = []
@@ -227,7 +236,7 @@ def offsets_of_frames(data: bytes) -> list[int]:
         if length == 126:
             length, head = int.from_bytes(data[2:4], "big"), 4
         body = json.loads(data[head : head + length])
-        assert "reset" not in body, body
+        assert resets or "reset" not in body, body
         found += [event["offset"] for event in body["data"] or ()]
         data = data[head + length :]
     return found

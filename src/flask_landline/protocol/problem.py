@@ -100,6 +100,12 @@ def busy(detail: str, retry_after: int) -> Refusal:
     return Refusal("busy", 503, f"{detail} Poll instead; that works.", retry_after=retry_after)
 
 
+def rights_change() -> Refusal:
+    """Refuse a reader whose rights change again and again while it is answered."""
+    detail = "This reader's rights change just now. Ask again with the same cursor after Retry-After seconds."
+    return Refusal("busy", 503, detail, retry_after=RETRY_AFTER)
+
+
 def slow_down(rate: float, retry_after: int) -> Refusal:
     """Refuse a request of an address that makes too many."""
     detail = f"More than {rate:g} requests a second come from this address. Ask again after Retry-After seconds."

@@ -142,9 +142,6 @@ class Places:
         """Return the seconds for which a request may be held, by its grant."""
         return math.inf if hold.grant is None else self._state.gate.seconds_left(hold.grant)
 
-    def _is_revoked(self, hold: Hold) -> bool:
-        return hold.grant is not None and self._state.gate.revocations.cover(hold.grant)
-
     def _long_poll(
         self, hold: Hold, visit: _Visit, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
@@ -159,11 +156,12 @@ class Places:
                 due = self._state.sources.ask(hold.items)
                 try:
                     reading = self._state.hub.read(hold.names, hold.cursor)
-                    if self._is_revoked(hold):  # after reading: of what came behind the revocation nothing is told
+                    snapshots = self._state.snapshots(hold.items, reading, environ)
+                    # After reading, snapshots too: nothing is sent of what came behind the revocation.
+                    if self._state.gate.is_revoked(hold.grant, ask_log=bool(snapshots)):
                         nothing = Reading((), hold.cursor, hold.cursor)
                         reply = hold.transport.reply(nothing, (), self._wire.advice(hold.transports))
                         return send(reply, environ, start_response)
-                    snapshots = self._state.snapshots(hold.items, reading, environ)
                 except LogError as error:
                     return send(self._wire.unreadable(error, hold.headers), environ, start_response)
                 except Refusal as refusal:
@@ -194,10 +192,11 @@ class Places:
                 due = self._state.sources.ask(hold.items)
                 try:
                     reading = self._state.hub.read(hold.names, cursor)
-                    revoked = self._is_revoked(hold)
+                    snapshots = self._state.snapshots(hold.items, reading)
+                    # After reading, snapshots too: nothing is sent of what came behind the revocation.
+                    revoked = self._state.gate.is_revoked(hold.grant, ask_log=bool(snapshots))
                     if revoked:
                         continue
-                    snapshots = self._state.snapshots(hold.items, reading)
                 except LogError as error:
                     self._state.hub.warn("A held line waits until it can be told more.", error)
                     hint.wait(RETRY_PAUSE)
