@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import forks
 from .errors import LogError
+from .logs.base import LEASE_REST
 
 if TYPE_CHECKING:
     from .channel import Resolved
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 CALL_LEASE = 10.0
 """Seconds a source may take before another process may ask too: so long after a killed process a source rests."""
-LONGEST_PAUSE = 60.0
-"""Seconds between calls of a source that keeps failing, at most."""
+LONGEST_PAUSE = LEASE_REST
+"""Seconds between calls of a source that keeps failing, at most; they are what is left of its lease."""
 _TURNS = 1024
 """Concrete channels at which turns that are over are first swept out."""
 

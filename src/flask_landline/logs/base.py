@@ -55,6 +55,15 @@ class ChannelInfo(NamedTuple):
     """Offset of the newest event kept, None when there is none."""
 
 
+LEASE_REST = 60.0
+"""Seconds that a lease may have to go, however short a time another asks for: a source that fails rests so long."""
+
+
+def lease_limit(seconds: float) -> float:
+    """Return the seconds that a lease may have to go at most, where `seconds` are asked for."""
+    return max(seconds, LEASE_REST) + 1.0  # sums of times are rounded, and clocks set by fractions
+
+
 class Log(ABC):
     """Stores and reads the events of all channels, numbered in one sequence.
 
@@ -102,7 +111,12 @@ class Log(ABC):
 
     @abstractmethod
     def lease(self, name: str, seconds: float, holder: str) -> bool:
-        """Take or extend a lease: True if `holder` has it now, for `seconds`, alone among all processes."""
+        """Take or extend a lease: True if `holder` has it now, for `seconds`, alone among all processes.
+
+        All who ask for one name ask for about as long. So another's lease that has more to go than `lease_limit` allows
+        was given while a clock was ahead, and has ended: else a clock set right would stop a source for as long as it
+        had been wrong.
+        """
 
     @abstractmethod
     def close(self) -> None:

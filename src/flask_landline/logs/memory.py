@@ -10,7 +10,7 @@ from threading import Condition
 from .. import forks
 from ..cursor import Cursor
 from ..event import Event
-from .base import ChannelInfo, Log, Retention, new_epoch
+from .base import ChannelInfo, Log, Retention, lease_limit, new_epoch
 
 
 class MemoryLog(Log):
@@ -108,7 +108,7 @@ class MemoryLog(Log):
         with self._changed:
             now = self._clock()
             owner, expires = self._leases.get(name, (holder, now))
-            if owner != holder and expires > now:
+            if owner != holder and 0 < expires - now <= lease_limit(seconds):
                 return False
             self._leases[name] = (holder, now + seconds)
             return True

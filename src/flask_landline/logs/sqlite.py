@@ -23,7 +23,7 @@ from .. import forks
 from ..cursor import Cursor
 from ..errors import LogError, UsageError
 from ..event import Event
-from .base import ChannelInfo, Log, Retention
+from .base import ChannelInfo, Log, Retention, lease_limit
 from .sqlite_file import SCHEMA_VERSION, Connection, reading
 
 __all__ = ["SCHEMA_VERSION", "SQLiteLog"]
@@ -204,13 +204,15 @@ class SQLiteLog(Log):
         # Look first: a lease held elsewhere is the common case, and looking does not lock the file.
         with self._reader.use() as (db, _):
             row = db.execute("SELECT holder, expires FROM leases WHERE name = ?", (name,)).fetchone()
-        if row is not None and row[0] != holder and row[1] > now:
+        latest = now + lease_limit(seconds)
+        if row is not None and row[0] != holder and now < row[1] <= latest:
             return False
         with self._leaser.use() as (db, _), self._leaser.writing(db):
             taken = db.execute(
                 "INSERT INTO leases VALUES (:name, :holder, :expires) ON CONFLICT (name) DO UPDATE "
-                "SET holder = :holder, expires = :expires WHERE holder = :holder OR expires <= :now",
-                {"name": name, "holder": holder, "expires": now + seconds, "now": now},
+                "SET holder = :holder, expires = :expires "
+                "WHERE holder = :holder OR expires <= :now OR expires > :latest",
+                {"name": name, "holder": holder, "expires": now + seconds, "now": now, "latest": latest},
             )
         return taken.rowcount == 1
 

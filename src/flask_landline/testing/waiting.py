@@ -67,6 +67,24 @@ class WaitingContract(LogFixtures):
         clock.advance(9.0)
         assert log.lease("x", 10.0, "you") is False
 
+    @pytest.mark.parametrize("asked", [0.5, 10.0, 600.0])
+    def test_lease_from_a_clock_that_was_ahead_has_ended(self, log: Log, clock: Clock, asked: float) -> None:
+        assert log.lease("x", asked, "me") is True
+        clock.advance(-3600.0)  # set right
+        assert log.lease("x", asked, "you") is True
+        assert log.lease("x", asked, "me") is False
+        clock.advance(asked + 0.001)
+        assert log.lease("x", asked, "me") is True
+
+    @pytest.mark.parametrize(("asked", "most"), [(0.5, 60.0), (10.0, 60.0), (600.0, 600.0)])
+    def test_lease_may_be_longer_than_another_asks_for(self, log: Log, clock: Clock, asked: float, most: float) -> None:
+        assert log.lease("x", most, "me") is True
+        assert log.lease("x", asked, "you") is False
+        clock.advance(most - 0.001)
+        assert log.lease("x", asked, "you") is False
+        clock.advance(0.002)
+        assert log.lease("x", asked, "you") is True
+
     def test_lease_of_no_seconds_is_given_back(self, log: Log) -> None:
         assert log.lease("x", 10.0, "me") is True
         assert log.lease("x", 0.0, "me") is True
