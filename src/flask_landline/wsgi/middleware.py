@@ -19,6 +19,7 @@ from ..state import State
 from ..wire import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL, Hold, Wire, is_with_grant
 from . import detach
 from .asking import VISIT
+from .logout import Logouts
 from .places import Places
 from .send import send
 
@@ -42,6 +43,7 @@ class WireMiddleware:
         self._state = state
         self._wire = Wire(state)
         self._has_key = False
+        self._logouts = Logouts(state)
         self.sideloop = SideLoop(state, self._wire)
         """Holds the connections taken from the server."""
         self.listener = (
@@ -65,7 +67,7 @@ class WireMiddleware:
         path = environ.get("PATH_INFO", "")
         if path not in self._wire.paths or VISIT in environ:
             self._note_position(environ)
-            return self._wsgi_app(environ, start_response)
+            return self._logouts.serve(self._wsgi_app, environ, start_response)
         server_socket = detach.find(environ)
         transports = self._transports(environ, server_socket)
         remote, outcome = self._remote(environ), None
