@@ -44,6 +44,8 @@ def test_every_key_has_a_docstring_and_is_read() -> None:
         ("shared_cache", None),
         ("shared_cache", 1),
         ("prefix", "/a/b"),
+        ("credentials", ["Cookie"]),
+        ("credentials", ("X-Forwarded-User", "Authorization")),
         ("log_mode", "0600"),
         ("log_mode", "660"),
         ("listen_mode", None),
@@ -225,3 +227,29 @@ def test_nothing_is_opened_before_first_use(tmp_path: Path) -> None:
     live.publish("orders", 1)
     assert (tmp_path / "instance" / "landline.db").is_file()
     app.extensions["landline"].close()
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ([], "one header or more"),
+        ((), "one header or more"),
+        ("Cookie", "one header or more"),
+        (["X_Forwarded_User"], "'X_Forwarded_User'.*'X-Forwarded-User'"),
+        (["Cookie", "HTTP_X_FORWARDED_USER"], "'HTTP_X_FORWARDED_USER'.*'X-Forwarded-User'"),
+        (["Cookie "], "'Cookie '.*'Cookie'"),
+        ([" "], "' '"),
+        ([""], "''"),
+        (["Cookie, Authorization"], "'Cookie, Authorization'"),
+        (["Cookie:"], "'Cookie:'"),
+        (["X-Nöme"], "'X-Nöme'"),
+        ([b"Cookie"], "b'Cookie'"),
+        ([None], "None"),
+        (["Content-Type"], "'Content-Type'"),
+        (["content-length"], "'content-length'"),
+    ],
+)
+def test_credentials_that_no_request_has_are_refused(names: object, words: str) -> None:
+    """A grant would be bound to nothing: each request is without such a header."""
+    with pytest.raises(UsageError, match=f"^LANDLINE_CREDENTIALS .*{words}"):
+        Config.read({"LANDLINE_CREDENTIALS": names})

@@ -22,6 +22,11 @@ _KEY_PREFIX = "LANDLINE_"
 
 _MODE = re.compile("0?[67][0-7][0-7]")
 """A mode that leaves the owner what SQLite and a proxy of the same user need."""
+_HEADER = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+", re.ASCII)
+"""A header's name (RFC 9110 §5.6.2), but for the underscore: in WSGI it cannot be told from the hyphen, and servers and
+the second door drop such headers."""
+_NOT_AS_HEADERS = ("content-type", "content-length")
+"""Headers that WSGI keeps elsewhere than others, and that say nothing of who reads."""
 _DAY = 86_400.0
 """Seconds that anything here may last: more is a mistake, and at last more than the kernel's counters take."""
 
@@ -190,11 +195,23 @@ def _check_kinds(given: Mapping[str, Any]) -> None:
     identity = given.get("LANDLINE_IDENTITY")
     if identity is not None and not callable(identity):
         raise UsageError(f"LANDLINE_IDENTITY is {identity!r}; give a function that returns the id of who reads.")
-    credentials = given.get("LANDLINE_CREDENTIALS", ("Cookie",))
-    if not isinstance(credentials, (tuple, list)) or not all(isinstance(name, str) and name for name in credentials):
+    _check_credentials(given.get("LANDLINE_CREDENTIALS", ("Cookie",)))
+
+
+def _check_credentials(names: Any) -> None:
+    """Refuse what no request has: a grant would be bound to nothing, and open its channels to whoever finds it."""
+    if not isinstance(names, (tuple, list)) or not names:
         raise UsageError(
-            f"LANDLINE_CREDENTIALS is {credentials!r}; give names of headers: ['Cookie', 'Authorization']."
+            f"LANDLINE_CREDENTIALS is {names!r}; give the names of one header or more: ['Cookie', 'Authorization']."
         )
+    for name in names:
+        if not isinstance(name, str) or not _HEADER.fullmatch(name) or name.lower() in _NOT_AS_HEADERS:
+            hint = str(name).strip().removeprefix("HTTP_").replace("_", "-").title()
+            raise UsageError(
+                f"LANDLINE_CREDENTIALS has {name!r}, which is the name of no header that could say who reads. Give it "
+                f"as it stands in a request, with hyphens"
+                + (f": {hint!r}." if _HEADER.fullmatch(hint) and hint.lower() not in _NOT_AS_HEADERS else ".")
+            )
 
 
 def _check_number(key: str, value: Any, *, least: float, most: float, none: bool, whole: bool) -> None:
