@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from flask import request
 
 pytest.register_assert_rewrite("flask_landline.testing")  # before anything imports it
 
@@ -19,6 +20,7 @@ from flask_landline.testing import Clock  # noqa: E402
 
 from tests.apps import App  # noqa: E402
 from tests.processes import until  # noqa: E402
+from tests.rooms import AGE, Rooms  # noqa: E402
 from tests.spy_log import SpyLog  # noqa: E402
 
 if TYPE_CHECKING:
@@ -111,6 +113,20 @@ def app(make_app: Callable[..., App]) -> App:
 def clock() -> Clock:
     """Return a clock that stands still."""
     return Clock()
+
+
+@pytest.fixture
+def make_rooms(make_app: Callable[..., App], clock: Clock) -> Callable[..., Rooms]:
+    def make(key: str | None = "new", fallbacks: list[str] | None = None, age: float = AGE, **config: Any) -> Rooms:
+        app = make_app(identity=lambda: request.cookies.get("who"), grant_age=age, **config)
+        return Rooms(app, clock, key, **({"SECRET_KEY_FALLBACKS": fallbacks} if fallbacks else {}))
+
+    return make
+
+
+@pytest.fixture
+def rooms(make_rooms: Callable[..., Rooms]) -> Rooms:
+    return make_rooms()
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ A grant with anything wrong about it is no grant: the app is asked, and nobody i
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import threading
@@ -24,14 +23,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from flask import Flask
-from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous import BadData
 
 from . import forks
 from .channel import RESERVED, Resolved
 from .config import Config
 from .cursor import Cursor, Position, Word
-from .errors import UsageError
 from .hub import Hub
+from .keys import Keys
 from .protocol.request import Request
 
 RENEW_BEFORE = 0.25
@@ -39,7 +38,7 @@ RENEW_BEFORE = 0.25
 has it before the first has ended."""
 JITTER = 0.1
 """Share of its life that a grant may be short of: lines that were opened together do not end together."""
-_PURPOSE = "flask-landline.grant.1"
+_PURPOSE = "flask-landline.grant.2"
 """Keeps these signatures apart from everything else that is signed with the app's key, and from grants of other
 forms."""
 
@@ -48,8 +47,20 @@ _KNOWN = 4096
 
 Credentials = tuple[str | None, ...]
 """What a grant is bound to, of a request: the values of some headers."""
-Ask = Callable[[Request, list[Resolved]], "str | int | None"]
-"""Asks the app: returns the reader's identity, or raises a `Refusal`."""
+Cookies = tuple[tuple[str, str], ...]
+"""`Set-Cookie` headers of the app's own answer, which the client is to get."""
+
+
+class Consent(NamedTuple):
+    """The app's yes."""
+
+    identity: str | int | None
+    """Of whom it was asked; None: the app does not tell its readers apart."""
+    cookies: Cookies = ()
+
+
+Ask = Callable[[Request, list[Resolved]], Consent]
+"""Asks the app; raises a `Refusal` where it does not say yes."""
 
 
 class Grant(NamedTuple):
@@ -57,8 +68,8 @@ class Grant(NamedTuple):
 
     names: tuple[str, ...]
     """The channels it is for, sorted; those that need none are not among them."""
-    who: str | None
-    """Whose it is, by `fingerprint`; None: the app does not tell its readers apart."""
+    who: tuple[str, ...]
+    """Whose it is: the reader's mark by each key (see `Keys.marks`); none where the app does not tell readers apart."""
     expires: float
     """Unix seconds."""
     given: Cursor
@@ -71,6 +82,15 @@ class Grant(NamedTuple):
     def told(self) -> dict[str, Any] | None:
         """What the client is told of it (WIRE §9); None: nothing."""
         return {"token": self.token, "expires": self.expires} if self.fresh else None
+
+
+class Admission(NamedTuple):
+    """A reader that may come in."""
+
+    grant: Grant | None
+    """What lets it read; None: its channels are public."""
+    cookies: Cookies = ()
+    """What the app set as it was asked just now."""
 
 
 class Gate:
@@ -95,7 +115,7 @@ class Gate:
         clock: Callable[[], float] = time.time,
         rand: Callable[[], float] = random.random,
     ) -> None:
-        self._app = app
+        self.keys = Keys(app)
         self._hub = hub
         self._ask = ask
         self._age = config.grant_age
@@ -106,8 +126,8 @@ class Gate:
         self._known: dict[tuple[str, tuple[str, ...], Credentials], Grant] = {}
         self.revocations = Revocations(hub, keep_for(config), clock)
 
-    def admit(self, request: Request, items: Iterable[Resolved], token: str | None) -> Grant | None:
-        """Return the reader's grant: the one it brought, or a new one; None where all channels are public.
+    def admit(self, request: Request, items: Iterable[Resolved], token: str | None) -> Admission:
+        """Let a reader in by the grant it brought, by a new one, or by none where all channels are public.
 
         Raises:
             Refusal: the app lets it read one of them not, or cannot say.
@@ -115,8 +135,9 @@ class Gate:
         """
         closed = guarded(items)
         if not closed:
-            return None
-        return self.check(request, closed, token) or self._give(request, closed)
+            return Admission(None)
+        brought = self.check(request, closed, token)
+        return self._give(request, closed) if brought is None else Admission(brought)
 
     def check(self, request: Request, items: Iterable[Resolved], token: str | None) -> Grant | None:
         """Return what a token stands for, None if it is not good here and now.
@@ -127,7 +148,7 @@ class Gate:
         if token is None:
             return None
         grant = self._read(token, _names(items), self.credentials_of(request.headers))
-        if grant is None or self._clock() >= self.renews(grant) or self.revocations.cover(grant):
+        if grant is None or not self.is_current(self.renews(grant)) or self.revocations.cover(grant):
             return None
         return grant
 
@@ -157,9 +178,17 @@ class Gate:
         """Return the time from which a grant is not accepted any more, Unix seconds; what it has opened goes on."""
         return grant.expires - RENEW_BEFORE * self._age
 
+    def is_current(self, renews: float) -> bool:
+        """Whether a grant that is to be renewed at a time, Unix seconds, is accepted now.
+
+        Not one that has longer to go than any grant has when it is given: the clock was ahead then, and nobody knows
+        how long ago that was.
+        """
+        return 0 < renews - self._clock() <= (1 - RENEW_BEFORE) * self._age + 0.001  # expiries are rounded
+
     def seconds_left(self, grant: Grant) -> float:
         """Return the seconds for which what a grant has opened may stay open."""
-        return max(0.0, grant.expires - self._clock())
+        return min(max(0.0, grant.expires - self._clock()), self._age)
 
     def credentials(self, environ: Mapping[str, Any]) -> Credentials:
         """Return what a grant is bound to, of a WSGI environment."""
@@ -175,16 +204,18 @@ class Gate:
         Raises:
             UsageError: there is not.
         """
-        self._signer()
+        self.keys.signer()
 
-    def _give(self, request: Request, closed: list[Resolved]) -> Grant:
+    def _give(self, request: Request, closed: list[Resolved]) -> Admission:
         names, credentials = _names(closed), self.credentials_of(request.headers)
-        signer = self._signer()
+        signer = self.keys.signer()
         given = self._hub.position()  # before asking: what is revoked while the app thinks is revoked
-        who = fingerprint(self._ask(request, closed))
+        identity, cookies = self._ask(request, closed)
+        who = () if identity is None else self.keys.marks(identity)
         expires = round(self._clock() + self._age * (1 - JITTER * self._rand()), 3)
         token = signer.dumps([who, expires, *given], salt=self._salt(names, credentials))
-        return Grant(names, who, expires, given, str(token), fresh=True)
+        # With a cookie the client is sent no grant: it would be bound to the old one. What this opens lives by it.
+        return Admission(Grant(names, who, expires, given, str(token), fresh=not cookies), cookies)
 
     def _read(self, token: str, names: tuple[str, ...], credentials: Credentials) -> Grant | None:
         """Return what stands in a token that is signed for these channels and credentials; it may have ended."""
@@ -192,10 +223,10 @@ class Gate:
         grant = self._known.get(key)
         if grant is None:
             try:
-                who, expires, *given = self._signer().loads(token, salt=self._salt(names, credentials))
+                who, expires, *given = self.keys.signer().loads(token, salt=self._salt(names, credentials))
             except BadData:
                 return None
-            grant = Grant(names, who, expires, Cursor(*given), token)
+            grant = Grant(names, tuple(who), expires, Cursor(*given), token)
             if len(self._known) >= _KNOWN:
                 self._known.clear()
             self._known[key] = grant
@@ -205,21 +236,10 @@ class Gate:
         """Return what a signature holds for beside what it signs.
 
         It is not in the token, which would be longer, and in URLs there would be something of somebody's password.
-        The age is in it because revocations are kept by it: a grant from before it was lowered would outlive them.
+        The age is in it because revocations are kept by it: a grant from before it was lowered would outlive them. The
+        headers' names are in it because a value says little without: one configured later may be anybody's to write.
         """
-        return json.dumps([_PURPOSE, self._age, names, credentials]).encode()
-
-    def _signer(self) -> URLSafeSerializer:
-        key = self._app.secret_key
-        if not key:
-            raise UsageError(
-                "A channel has a reader function, and the app has no SECRET_KEY to sign grants with. Set "
-                "app.config['SECRET_KEY'], the same in all processes; this makes one: "
-                "python -c 'import secrets; print(secrets.token_hex())'"
-            )
-        # As Flask does for its sessions: the newest key signs, and is the last one.
-        keys = [*(self._app.config.get("SECRET_KEY_FALLBACKS") or ()), key]
-        return URLSafeSerializer(keys, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256})
+        return json.dumps([_PURPOSE, self._age, names, self._headers, credentials]).encode()
 
 
 class Revocations:
@@ -237,7 +257,7 @@ class Revocations:
         self._clock = clock
         self._position: Position = Word.START
         self._newest: dict[tuple[str, str], tuple[int, float]] = {}
-        """Of each reader and each channel the newest revocation's offset and time, oldest first."""
+        """Of each reader's mark and each channel the newest revocation's offset and time, oldest first."""
         self.after_fork()
         forks.register(self)
 
@@ -257,9 +277,7 @@ class Revocations:
             if mark is not self._mark:
                 self._catch_up()
                 self._mark = mark
-            keys = [("channel", name) for name in grant.names]
-            if grant.who is not None:
-                keys.append(("who", grant.who))
+            keys = [("channel", name) for name in grant.names] + [("who", mark) for mark in grant.who]
             newest = max(self._newest.get(key, (0, 0.0))[0] for key in keys)
             assert isinstance(self._position, Cursor)
             return grant.given.epoch != self._position.epoch or newest > grant.given.offset
@@ -271,9 +289,10 @@ class Revocations:
             if reading.reset is not None and reading.reset.reason != "trimmed":
                 self._newest.clear()
             for event in reading.events:
-                for key in event.data.items():
-                    self._newest.pop(key, None)
-                    self._newest[key] = event.offset, event.at
+                for kind, marks in event.data.items():
+                    for mark in marks:
+                        self._newest.pop((kind, mark), None)
+                        self._newest[kind, mark] = event.offset, event.at
             more = reading.more
             self._position = reading.cursor if more else reading.tail
         forgotten = self._clock() - self._keep_for
@@ -289,16 +308,6 @@ def guarded(items: Iterable[Resolved]) -> list[Resolved]:
 def keep_for(config: Config) -> float:
     """Return the seconds for which a revocation is kept: twice a grant's life, as the clocks of machines differ."""
     return 2 * config.grant_age
-
-
-def fingerprint(identity: str | int | None) -> str | None:
-    """Return what stands for a reader in tokens, and so in URLs: nobody's name or address.
-
-    `7` and `"7"` are one reader: flask-login turns every id into a string.
-    """
-    if identity is None:
-        return None
-    return hashlib.sha256(f"{_PURPOSE}:{identity}".encode()).hexdigest()[:20]
 
 
 def _names(items: Iterable[Resolved]) -> tuple[str, ...]:

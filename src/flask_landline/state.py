@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Flask
 
-from .access import Gate, fingerprint, keep_for
+from .access import Gate, keep_for
 from .channel import MAX_NAME, RESERVED, Channels, Resolved
 from .config import Config, bits
 from .cursor import Cursor
@@ -73,14 +73,15 @@ class State:
         """Void what was granted to a reader, or for a channel; see `Landline.revoke`."""
         if (identity is None) == (channel is None):
             raise UsageError("revoke() takes a reader's identity or channel='room/3', one of the two.")
+        what: dict[str, tuple[str, ...]]
         if channel is not None:
             if self.channels.require(channel).channel.reader_function is None:
                 raise UsageError(f"Channel {channel!r} is public: there is nothing to revoke. See Channel.reader.")
-            what = {"channel": channel}
+            what = {"channel": (channel,)}
         elif isinstance(identity, bool) or not isinstance(identity, (str, int)):
             raise UsageError(f"revoke({identity!r}): an identity is a str or an int, as LANDLINE_IDENTITY returns it.")
         else:
-            what = {"who": str(fingerprint(identity))}
+            what = {"who": self.gate.keys.marks(identity)}
         self.log.append(RESERVED, self.encode(what), Retention(None, keep_for(self.config)))
         self.hub.stale()
         self._trim_if_due()

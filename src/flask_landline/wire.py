@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from .access import Credentials, Grant, guarded
+from .access import Cookies, Credentials, Grant, guarded
 from .channel import Resolved
 from .cursor import Cursor, Position, Word
 from .errors import LogError, Refusal
@@ -86,6 +86,9 @@ class Visit(NamedTuple):
     """The hub's, from before it was let through."""
     grant: Grant | None
     headers: tuple[tuple[str, str], ...]
+    """For its answer: those of its origin, and `cookies`."""
+    cookies: Cookies = ()
+    """What the app set as it was asked; an answer with any is this client's alone."""
 
 
 class Wire:
@@ -177,7 +180,7 @@ class Wire:
         mark, until, outcome = remembered
         try:
             # The mark moves with each event, and so with each revocation.
-            if mark is self._state.hub.mark() and (until is None or self._clock() < until):
+            if mark is self._state.hub.mark() and (until is None or self.gate.is_current(until)):
                 if not self.limits.allow(remote):
                     return None
                 self.meter.count()
@@ -211,12 +214,15 @@ class Wire:
             mark = self._state.hub.mark()  # first: what is revoked from here on moves it, and voids the answer
             token = ask.grant
             for _ in range(ADMISSIONS):
-                grant = self.gate.admit(request, items, token)
-                visit = Visit(request, transports, close, ask, items, mark, grant, headers)
+                grant, cookies = self.gate.admit(request, items, token)
+                headers = (*headers, *cookies)  # also on what is refused after this
+                visit = Visit(request, transports, close, ask, items, mark, grant, headers, cookies)
                 try:
                     return self._handlers[request.path](visit)
                 except _Revoked:
                     token = None
+                if cookies:
+                    break  # the request has the old ones: asked with these, the app may know nobody
             raise rights_change()
         except Refusal as refusal:
             return problem(refusal, headers)
@@ -243,14 +249,17 @@ class Wire:
     def _poll(self, visit: Visit) -> Reply | Hold:
         remembered = self._remembered
         request, ask, grant = visit.request, visit.ask, visit.grant
+        # A cookie must not wait: a session with a new id is void under the old one, whatever its user does meanwhile.
+        # With the advice of a short poll, for an app may set one each time.
+        waits = ask.wait if not visit.cookies else 0.0
         # Who is held already is not told to give it up: this is for those who would come.
-        offered = visit.transports if self.meter.pressure.room else POLL_ONLY
+        offered = visit.transports if self.meter.pressure.room and waits == ask.wait else POLL_ONLY
         advice = self.advice(offered)
-        etag = request.headers.get("if-none-match")
+        etag = request.headers.get("if-none-match") if not visit.cookies else None
         reading, snapshots = self._read(visit)
         is_news = bool(reading.has_news or snapshots)
         # Also where the advice is not to be held: who asks for it all the same would ask again at once.
-        wait = min(ask.wait, self._state.config.hold) if "long-poll" in offered else 0.0
+        wait = min(waits, self._state.config.hold) if "long-poll" in offered else 0.0
         cache_control = self._cache_control if grant is None else "no-store"
         told = grant and grant.told
         outcome: Reply | Hold
@@ -263,7 +272,8 @@ class Wire:
             )
         is_plain = request.method == "GET" and etag is None and "origin" not in request.headers
         is_granted = wait > 0 or not ask.wait  # only who heeds no advice asks for a wait that is not to be had
-        if is_plain and is_granted and not told and not any(_calls_app(item) for item in visit.items):
+        is_anyones = not told and not visit.cookies and not any(_calls_app(item) for item in visit.items)
+        if is_plain and is_granted and is_anyones:
             self._remember(remembered, visit, outcome, self._state.hub.lasts(reading.events))
         return outcome
 
@@ -281,7 +291,8 @@ class Wire:
             raise bad_request("A socket is opened with GET (RFC 6455 §4.1).")
         if "websocket" not in visit.transports:
             raise self.busy("This server cannot hold a socket open for this client now.")
-        return self._open(self._websocket, visit, accept(f"{request.path}?{request.query}", request.headers))
+        head = accept(f"{request.path}?{request.query}", request.headers, visit.cookies)
+        return self._open(self._websocket, visit, head)
 
     def _open(self, transport: Transport, visit: Visit, head: bytes) -> Hold:
         """Open a stream: its head, a hello, and a first page of what was missed."""

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from flask import Flask
 from flask_landline import Event, Landline, Refusal, UsageError, access_log
-from flask_landline.access import Gate
+from flask_landline.access import Consent, Gate
 from flask_landline.channel import MAX_NAME
 from flask_landline.cursor import MAX_OFFSET, Cursor, Position, Word, parse_position
 from flask_landline.payload import MAX_DEPTH, encode
@@ -167,11 +167,11 @@ _app.secret_key = "for tests"
 _closed = _live.channel("closed/<path:name>")
 _closed.reader(lambda name: bool(name))
 _state = _app.extensions["landline"]
-_gate = Gate(_app, _state.hub, _state.config, lambda *_: "7", clock=lambda: 1_700_000_000.0, rand=lambda: 0.5)
+_gate = Gate(_app, _state.hub, _state.config, lambda *_: Consent("7"), clock=lambda: 1_700_000_000.0, rand=lambda: 0.5)
 _items = [_live.channels.require("closed/a")]
 _reader = Request("GET", "/landline/poll", "", {"cookie": "session=1"}, "127.0.0.1")
 _stranger = _reader._replace(headers={"cookie": "session=2"})
-_given = _gate.admit(_reader, _items, None)
+_given = _gate.admit(_reader, _items, None).grant
 
 
 def grant(data: bytes) -> None:

@@ -117,12 +117,12 @@ def test_held_poll_is_answered_when_its_time_is_up(orders: App) -> None:
 
 
 def test_held_poll_ends_with_its_grant(make_app: Callable[..., App]) -> None:
-    """Granted for a second, it is answered while one that waits as long and came before is still held."""
+    """Granted for a second, it is answered while one that waits for ten and came before is still held."""
     app = make_app(grant_age=1.0)
     app.flask.secret_key = "key"
     app.live.channel("orders")
     app.live.channel("room").reader(lambda: True)
-    with held(app, lambda: app.poll("orders", wait=LONG, threads=True)):
+    with held(app, lambda: app.poll("orders", wait="10", threads=True)):
         assert app.poll("room", wait=LONG, threads=True).json["grant"]
         assert holding(app) == 1
         app.live.publish("orders", 1)

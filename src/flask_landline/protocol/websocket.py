@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from websockets.datastructures import Headers
@@ -64,12 +64,13 @@ class WebSocket:
         return close_frame(CloseCode.GOING_AWAY, f"{retry:.3f}")
 
 
-def accept(path: str, headers: Mapping[str, str]) -> bytes:
+def accept(path: str, headers: Mapping[str, str], more: Iterable[tuple[str, str]] = ()) -> bytes:
     """Answer a handshake.
 
     Args:
         path: the request's target.
         headers: the request's headers, names in any case.
+        more: further headers of the answer, such as cookies (RFC 6455 §4.2.2).
 
     Returns:
         The bytes of the 101 answer.
@@ -88,6 +89,8 @@ def accept(path: str, headers: Mapping[str, str]) -> bytes:
             detail + "A proxy may have taken Upgrade and Connection out; use /events or /poll instead.",
             headers=(("Upgrade", "websocket"),),
         )
+    for name, value in more:
+        response.headers[name] = value  # beside others of this name, not in their place
     protocol.send_response(response)
     return b"".join(protocol.data_to_send())
 

@@ -3,7 +3,8 @@
 So everything is there that a route has, and nothing had to be written again: the app's middlewares, its session,
 `before_request` and `after_request` functions, signals, teardown. What answers in the view's place has refused.
 
-What comes out is a verdict alone. Headers are not passed on: a poll changes nothing, not even a session's cookie.
+What comes out is a verdict, and the cookies that the app sets: what it sets in place of an old one, such as a session's
+new id, the client must get, or it is logged out by a poll. Sessions are saved only where they changed (`sessions.py`).
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Response
 
+from ..access import Consent, Cookies
 from ..channel import Resolved
-from ..errors import UsageError
+from ..errors import Refusal, UsageError
 from ..protocol.problem import app_failed, not_allowed
 from ..protocol.request import Request
+from . import sessions
 
 VISIT = "landline.visit"
 """Where in the WSGI environment the question is. No header can put anything there."""
@@ -46,11 +49,11 @@ class Asking:
         self._inner = app.wsgi_app
         self._identity = identity
 
-    def __call__(self, request: Request, items: list[Resolved]) -> str | int | None:
-        """Return the identity of a reader that may read these channels.
+    def __call__(self, request: Request, items: list[Resolved]) -> Consent:
+        """Return the identity of a reader that may read these channels, and the cookies it is to get.
 
         Raises:
-            Refusal: `not-allowed`, or `app-failed`; the client keeps its position and asks again.
+            Refusal: `not-allowed` or `app-failed`, with the cookies; the client keeps its position and asks again.
         """
         visit = _Visit(items, self._identity)
         if request.environ is None:  # the second door: as if the request had come through the first
@@ -59,13 +62,19 @@ class Asking:
             ask, environ = self._inner, dict(request.environ)
         # Werkzeug would look for a route that is a socket's.
         environ.pop("HTTP_UPGRADE", None)
-        environ[VISIT] = visit
+        environ[VISIT], environ[sessions.SESSION] = visit, visit.session
         try:
-            _, status, _ = run_wsgi_app(ask, environ, buffered=True)
+            sessions.watch(self._app)
+            _, status, headers = run_wsgi_app(ask, environ, buffered=True)
         except Exception as error:  # Flask passes them on where it is told to, as in debug mode
             logger.exception("The app could not be asked who may read.")
             raise app_failed() from error
-        return visit.outcome(int(status[:3]))
+        cookies: Cookies = tuple(("Set-Cookie", value) for value in headers.getlist("Set-Cookie"))
+        try:
+            return Consent(visit.outcome(int(status[:3])), cookies)
+        except Refusal as refusal:
+            refusal.headers += cookies
+            raise
 
 
 def add_view(blueprint: Blueprint) -> None:
@@ -88,16 +97,18 @@ class _Visit:
     def __init__(self, items: list[Resolved], identity: Identity | None) -> None:
         self._items = items
         self._identity_function = identity
+        self.session = sessions.AskedSession()
         self._identity: str | int | None = None
         self._refused: dict[str, int] | None = None
         """The refused channels' statuses; None: the view was not asked, or failed."""
 
     def ask(self) -> None:
         """Ask each reader function; called by the view, and what it raises is the view's error."""
-        verdicts = {item.name: _verdict(item) for item in self._items}
-        refused = {name: status for name, status in verdicts.items() if status is not None}
-        if not refused:
-            self._identity = _identity(self._identity_function)
+        with self.session.keeping_content():
+            verdicts = {item.name: _verdict(item) for item in self._items}
+            refused = {name: status for name, status in verdicts.items() if status is not None}
+            if not refused:
+                self._identity = _identity(self._identity_function)
         self._refused = refused
 
     def outcome(self, status: int) -> str | int | None:
