@@ -4,7 +4,11 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from click.testing import Result
@@ -193,3 +197,69 @@ def test_channel_named_twice_is_told_once(flask: list[str]) -> None:
     with Process([*flask, "tail", "orders", "weather", "orders", "--from", "start"]) as tail:
         until(lambda: "weather" in tail.stdout, 30.0, "the last event")
         assert [line.split("\t")[1:] for line in tail.stdout.splitlines()] == [["orders", "1"], ["weather", "2"]]
+
+
+EVIL = "\x1b]0;owned\x07\x9b2J\u202egnp\u2028\r\n"
+"""Sets a title, clears the screen, turns the direction of writing, and begins new lines."""
+
+
+class Evil(BaseHTTPRequestHandler):
+    """A server that puts the same everywhere: not for now, then an answer, then a stream, then a refusal for good."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        cursor, advice = f"eeeeeeee-1{EVIL}", {"interval": 1, "hold": 0, "transports": ["sse", "poll"]}
+        event = {"channel": EVIL, "offset": 2, "at": 1, "data": {EVIL: EVIL}}
+        detail = json.dumps({"detail": EVIL}, ensure_ascii=False).encode()
+        if len(self.asked) == 1:
+            self.answer(503, detail)
+        elif len(self.asked) == 2:
+            reset = {"channels": [EVIL], "reason": EVIL}
+            answer = {"data": [event], "cursor": cursor, "advice": advice, "reset": reset}
+            self.answer(200, json.dumps(answer, ensure_ascii=False).encode())
+        elif len(self.asked) == 3:
+            nonce = parse_qs(urlsplit(self.path).query)["nonce"][0]
+            hello = json.dumps({"cursor": "eeeeeeee-1", "nonce": nonce, "advice": advice})
+            name, end = EVIL[:-3], json.dumps({"goodbye": {"retry": 0}})
+            text = f'event: landline\ndata: {hello}\n\nevent: {name}\ndata: "{name[10:]}"\nid: {name}-3\n\n'
+            self.answer(200, f"{text}event: landline\ndata: {end}\n\n".encode())
+        else:
+            self.answer(403, detail)
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status, EVIL[:8])
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_server_elsewhere_cannot_command_the_terminal(options: list[str], shop: App) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Evil) as server:
+        Evil.asked = []
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            result = run(shop, "tail", f"http://127.0.0.1:{server.server_port}/landline?channel=a", *options)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert len(Evil.asked) == 4
+    assert result.exit_code == 1
+    assert [line for line in result.output.split("\n") if not line.replace("\t", "").isprintable()] == []
+    assert result.output.count("]0;owned") >= 5
+    assert "\\u001b" in result.output
+
+
+def test_payload_written_so_that_it_can_be_seen_is_the_same_json(flask: list[str]) -> None:
+    publish(flask, "orders", json.dumps(["\u202eabc\x7f\x1b", "a b \u00e9 \U000e0001"]))
+    with Process([*flask, "tail", "orders", "--from", "start"]) as tail:
+        until(lambda: "orders" in tail.stdout, 30.0, "the event")
+        payload = tail.stdout.rstrip("\n").split("\t")[2]
+    assert payload.isprintable()
+    assert json.loads(payload) == ["\u202eabc\x7f\x1b", "a b \u00e9 \U000e0001"]

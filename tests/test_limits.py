@@ -150,10 +150,31 @@ def test_child_counts_its_own(clock: Clock) -> None:
         (1, "1 GET /evil", "10.0.0.1"),
         (1, "x" * 10_000, "10.0.0.1"),
         (1, ",", "10.0.0.1"),
+        (1, "192.0.2.9:567", "192.0.2.9"),
+        (1, "203.0.113.5:1, 192.0.2.9:65535", "192.0.2.9"),
+        (2, "203.0.113.5:1,[2001:db8::1]:2", "203.0.113.5"),
+        (1, "[2001:DB8::0001]:567", "2001:db8::1"),
+        (1, "[::1]", "::1"),
+        (1, '"[2001:db8::1]:567"', "2001:db8::1"),
+        (1, "192.0.2.9:port", "10.0.0.1"),
+        (1, "192.0.2.9:", "10.0.0.1"),
+        (1, "192.0.2.9:123456", "10.0.0.1"),
+        (1, "[192.0.2.9", "10.0.0.1"),
+        (1, "[::1]567", "10.0.0.1"),
+        (1, "fe80::1%\x1b]0;owned", "10.0.0.1"),  # a zone may hold anything
     ],
 )
 def test_address_is_what_trusted_proxies_say(hops: int, forwarded: str | None, address: str, clock: Clock) -> None:
     assert limits_of(clock, trusted_hops=hops).address("10.0.0.1", forwarded) == address
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [("192.0.2.9:567", "192.0.2.9"), ("[::1]:567", "::1"), ("unix", "unix"), ("-", "-"), ("", "")],
+)
+def test_peer_may_have_a_port(peer: str, address: str, clock: Clock) -> None:
+    """A `ProxyFix` that wraps the app where it cannot be seen takes what the proxy wrote as it is."""
+    assert limits_of(clock).address(peer, None) == address
 
 
 def wrapped(times: int, app: object = None) -> object:

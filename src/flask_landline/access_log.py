@@ -5,6 +5,10 @@ from __future__ import annotations
 import logging
 from urllib.parse import unquote_plus
 
+LONGEST = 512
+"""Characters of a query in a line: a stranger's may have 32,000, and there is a line for each request."""
+_LONGEST_REMOTE = 64
+
 logger = logging.getLogger("flask_landline.access")
 
 
@@ -21,9 +25,20 @@ def log(remote: str, transport: str, query: str, seconds: float, told: int, reas
     """
     if not logger.isEnabledFor(logging.INFO):
         return  # ten thousand polls that end at once would each have a line made that nobody writes
-    # ascii: what a client sent must not be able to end the line.
-    shown = ascii(without_grant(query))[1:-1]
-    logger.info("%s %s ?%s %.1fs %d events, %s", remote, transport, shown, seconds, told, reason)
+    address = _shown(remote, _LONGEST_REMOTE)  # what a `ProxyFix` took it from may be anything
+    logger.info("%s %s ?%s %.1fs %d events, %s", address, transport, _shown_query(query), seconds, told, reason)
+
+
+def _shown_query(query: str) -> str:
+    """Return what a line has of a query: without grants, and not too much of it."""
+    # Cut first, so that a long one costs no more; what is cut of a grant is masked like a whole one.
+    return _shown(without_grant(query[: LONGEST + 1]), LONGEST)
+
+
+def _shown(text: str, longest: int) -> str:
+    """Return text of a client's that cannot end the line, and is no longer than so many characters."""
+    shown = ascii(text[: longest + 1])[1:-1]
+    return shown if len(shown) <= longest else shown[: longest - 3] + "..."
 
 
 def without_grant(query: str) -> str:

@@ -57,7 +57,10 @@ def tail(context: click.Context, names: tuple[str, ...], position: str, as_json:
     if "://" in names[0]:
         if len(names) > 1:
             raise click.UsageError("Give one URL; it may name several channels: '?channel=a&channel=b'.")
-        _print(_tell(lambda: iter(Remote(names[0], position, report=lambda text: click.echo(text, err=True)))), as_json)
+        _print(
+            _tell(lambda: iter(Remote(names[0], position, report=lambda text: click.echo(printable(text), err=True)))),
+            as_json,
+        )
     else:
         with context.ensure_object(ScriptInfo).load_app().app_context():
             state = _state()
@@ -78,7 +81,7 @@ def channels() -> None:
     ]
     width = max(len(row[0]) for row in rows)
     for name, *numbers in rows:
-        click.echo(name.ljust(width) + "".join(number.rjust(12) for number in numbers))
+        click.echo(printable(name).ljust(width) + "".join(number.rjust(12) for number in numbers))
 
 
 @landline.command()
@@ -88,6 +91,17 @@ def channels() -> None:
 def revoke(identity: str | None, channel: str | None) -> None:
     """Void what was granted to the reader IDENTITY: lines end, and the app is asked anew who may read."""
     _tell(lambda: _state().revoke(identity, channel))
+
+
+def printable(text: str) -> str:
+    """Return text that a terminal only shows: a server elsewhere may send what would command it.
+
+    Control characters, those that turn the direction of writing, and others that cannot be seen are written as JSON
+    does it, so that a payload stays the same JSON.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
 
 
 def _follow(state: State, names: tuple[str, ...], position: Position) -> Iterator[Told]:
@@ -114,9 +128,9 @@ def _print(items: Iterator[Told], as_json: bool) -> None:
             told = {"reset": payload} if item.reset else {"channel": item.channel, "data": payload}
             click.echo(json.dumps(told | {"cursor": item.cursor}))
         elif item.reset:
-            click.echo(f"reset: {item.payload}", err=True)
+            click.echo(f"reset: {printable(item.payload)}", err=True)
         else:
-            click.echo(f"{item.cursor}\t{item.channel}\t{item.payload}")
+            click.echo("\t".join(map(printable, (item.cursor, item.channel, item.payload))))
 
 
 def _state() -> State:
@@ -131,4 +145,4 @@ def _tell(action: Any) -> Any:
     try:
         return action()
     except LandlineError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(printable(str(error))) from None

@@ -11,6 +11,7 @@ import ipaddress
 import logging
 import math
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +30,8 @@ LEAST_BURST = 10.0
 ADDRESSES = 32_768
 """Addresses after which those that were not seen lately are forgotten: with their elders, some ten megabytes."""
 logger = logging.getLogger("flask_landline")
+_FORWARDED = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?")
+"""An address as a proxy may write it, with or without a port. An IPv6 address without brackets has none."""
 _LAYERS = ("app", "wsgi_app", "_wsgi_app", "application", "_app")
 """Where middlewares keep what they wrap."""
 
@@ -74,6 +77,7 @@ class Limits:
             peer: who has connected: the client itself, or the last proxy.
             forwarded: the request's `X-Forwarded-For`, to which each proxy has added whom it saw.
         """
+        peer = _parse(peer) or peer  # with a port where a `ProxyFix` that cannot be seen from here has put one
         if not self.hops or not forwarded:
             return peer
         told = forwarded.rsplit(",", self.hops)[-self.hops :]
@@ -144,7 +148,7 @@ class Limits:
             logger.warning(
                 "Requests come without an address (%r), so limits by address do not hold. Have the proxy set "
                 "X-Forwarded-For, and set LANDLINE_TRUSTED_HOPS.",
-                remote,
+                remote[:80],
             )
         return key
 
@@ -169,8 +173,15 @@ def _believed(app: Any) -> int:
 
 @functools.lru_cache(4096)
 def _parse(text: str) -> str | None:
+    """Return the address in a proxy's word for one, None if there is none.
+
+    Some proxies add the client's port (Azure's Application Gateway does), and write IPv6 in brackets, perhaps all of
+    it in quotes, as `Forwarded` has it (RFC 7239 §6).
+    """
+    found = _FORWARDED.fullmatch(text[1:-1] if text[:1] == '"' == text[-1:] else text)
     try:
-        return str(ipaddress.ip_address(text))
+        # A zone is no part of an address that came over a network, and may hold any text (RFC 4007 §11).
+        return str(ipaddress.ip_address((found[1] or found[2]) if found else text)) if "%" not in text else None
     except ValueError:
         return None
 

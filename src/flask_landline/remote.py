@@ -151,13 +151,13 @@ class Remote:
             _set_timeout(response, SILENCE)
             for block in _blocks(response):
                 self._cursor = block.get("id", self._cursor)
+                fields = json.loads(block["data"])  # also of an event: what is no JSON is not of the wire
                 if block["event"] != "landline":
                     # A snapshot has no id: what it includes is said in the block before it.
                     offset = int(block["id"].rpartition("-")[2]) if "id" in block else sys.maxsize
                     if offset > self._inside.get(block["event"], 0):
                         yield Told(block["event"], block["data"], self._cursor)
                     continue
-                fields = json.loads(block["data"])
                 if "reset" in fields:
                     yield self._reset(fields["reset"])
                 if "snapshot" in fields:

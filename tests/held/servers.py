@@ -97,8 +97,8 @@ def gunicorn(*arguments: str, workers: int = 1, app: str = APP) -> Callable[[int
     return command
 
 
-def flask_run(*arguments: str) -> Callable[[int], list[str]]:
-    return lambda port: [sys.executable, "-m", "flask", "--app", APP, "run", "--port", str(port), *arguments]
+def flask_run(*arguments: str, app: str = APP) -> Callable[[int], list[str]]:
+    return lambda port: [sys.executable, "-m", "flask", "--app", app, "run", "--port", str(port), *arguments]
 
 
 def waitress(port: int) -> list[str]:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 POSITION = "landline.position"
 """Where in the WSGI environment the log's end at the beginning of a page's request is."""
 
+_TYPES = {"long-poll": "application/json", "sse": "text/event-stream", "websocket": "application/octet-stream"}
+"""Media types of what is sent on a connection that was taken from the server, by transport."""
+
 
 class WireMiddleware:
     """Answers the wire's paths and passes everything else on.
@@ -132,8 +135,10 @@ class WireMiddleware:
         except BaseException:  # no descriptor, or no thread, is left
             self.sideloop.dismiss(remote)
             raise
-        # For the server's log, and for whatever is wrapped around the app: nobody is there to get it.
-        start_response("101 Switching Protocols" if hold.transport.name == "websocket" else "200 OK", [])
+        # For the server's log, and for whatever is wrapped around the app: nobody is there to get it. With a type, as
+        # PEP 3333 has it and `wsgiref.validate` asks of every status that may have a body.
+        status = "101 Switching Protocols" if hold.transport.name == "websocket" else "200 OK"
+        start_response(status, [("Content-Type", _TYPES[hold.transport.name])])
         return ()
 
 
