@@ -14,6 +14,7 @@ import logging
 import os
 import socket
 import stat
+import sys
 import threading
 from contextlib import suppress
 from typing import Any
@@ -81,12 +82,20 @@ class Listener:
         self.connections = set()
 
     def ensure(self) -> None:
-        """Open the door, unless it is open in this process."""
+        """Open the door, unless it is open in this process, or cannot be."""
         if self._started:
             return
         with self._lock:
             if not self._started:
                 self._started = True
+                if _has_greenlets():
+                    logger.warning(
+                        "LANDLINE_LISTEN=%s stays closed in this process, where gevent has put greenlets in the place "
+                        "of threads: the door's event loop would let none of them go on. Polls go on through WSGI. "
+                        "Leave LANDLINE_LISTEN out here, or serve the app with gunicorn's gthread worker.",
+                        self._address,
+                    )
+                    return
                 self.sideloop.start().call_soon_threadsafe(self._begin)
 
     def leave(self) -> None:
@@ -211,6 +220,12 @@ class Listener:
         assert door is not None
         self.loop.remove_reader(door)
         self.loop.call_later(1.0, lambda: door is self._socket and self.loop.add_reader(door, self._accept))
+
+
+def _has_greenlets() -> bool:
+    """Whether what this process takes for a thread is a greenlet, which a loop that waits in C would stop all of."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
 def _parse(address: str) -> tuple[socket.AddressFamily, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.held.servers import GTHREAD, ask, serve
+from tests.held.servers import COMMANDS, GTHREAD, ask, serve
 from tests.processes import free_port, until
 
 
@@ -35,6 +35,18 @@ def port(ports: tuple[int, int]) -> int:
 @pytest.fixture
 def wsgi(ports: tuple[int, int]) -> int:
     return ports[1]
+
+
+def test_door_stays_closed_where_threads_are_greenlets(tmp_path: Path) -> None:
+    """Its loop would stop all greenlets of the process, and with them the app's own pages."""
+    port = free_port()
+    with serve(COMMANDS["gevent"], tmp_path, {"LANDLINE_LISTEN": f"127.0.0.1:{port}"}) as server:
+        for _ in range(3):
+            assert ask(f"{server.base}/plain").status == 200
+            assert ask(f"{server.base}/landline/poll?channel=news").status == 200
+        assert server.process.stderr.count(f"LANDLINE_LISTEN=127.0.0.1:{port} stays closed") == 1
+        with socket.socket() as sock:
+            assert sock.connect_ex(("127.0.0.1", port)) != 0
 
 
 def exchange(port: int, request: bytes) -> bytes:
