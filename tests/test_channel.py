@@ -1,12 +1,17 @@
 """Channels: declared by rule like routes, found by name, exactly."""
 
+import asyncio
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from flask_landline import Landline, UsageError
 from flask_landline.channel import MAX_NAME
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.apps import App
 
 
 def declare(*rules: str) -> Landline:
@@ -145,9 +150,112 @@ def test_rule_is_declared_once() -> None:
         live.channel("orders")
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("room/<int:a>", "room/<int:b>"),
+        ("room/<a>", "room/<string:b>"),
+        ("room/<a>", "room/<default:b>"),
+        ("room/<int:a>", "room/<int(min=3):a>"),
+        ("room/<int(min=3, max=5):a>", "room/<int(max=7):b>"),
+        ("<a>/<b>", "<b>/<a>"),
+        ("x<a>y/z", "x<b>y/z"),
+        ("files/<path:a>", "files/<path:b>"),
+        ("<any(x, y):a>", "<any(y,x):b>"),
+    ],
+)
+def test_rule_with_other_names_for_its_parts_is_the_same_rule(first: str, second: str) -> None:
+    """It would never be found: a reader function that closes it would never be asked."""
+    live = declare(first)
+    found = live.channels.resolve("room/3")
+    with pytest.raises(UsageError, match="matches the same names") as caught:
+        live.channel(second)
+    assert repr(first) in str(caught.value)
+    assert repr(second) in str(caught.value)
+    assert [channel.rule for channel in live.channels] == [first]
+    assert live.channels.resolve("room/3") == found
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "name"),
+    [
+        ("room/<a>", "room/<int:b>", "room/3"),
+        ("room/<string(length=2):a>", "room/<b>", "room/abc"),
+        ("room/<int:a>", "room/<int(signed=True):b>", "room/-3"),
+        ("room/<a>", "room/<a>/x", "room/1/x"),
+        ("room/<a>", "rooms/<a>", "rooms/1"),
+        ("room/<path:a>", "room/<b>", "room/b"),
+    ],
+)
+def test_rule_that_matches_otherwise_is_another_rule(first: str, second: str, name: str) -> None:
+    """Which of two is found is Werkzeug's to say; both are found by something."""
+    live = declare(first)
+    live.channel(second)
+    resolved = live.channels.resolve(name)
+    assert resolved is not None
+    assert resolved.channel.rule == second
+
+
+@pytest.mark.parametrize("part", ["data", "self", "name", "channel", "environ", "rule", "values", "method"])
+def test_part_may_have_any_name_that_is_no_keyword_of_ours(part: str, app: App) -> None:
+    room = app.live.channel(f"room/<{part}>")
+    room.publish("hello", **{part: "7"})
+    calls: list[dict[str, str]] = []
+
+    @room.snapshot
+    def state(**parts: str) -> dict[str, str]:
+        calls.append(parts)
+        return parts
+
+    assert app.poll("room/7", cursor="now").json["data"][0]["data"] == {part: "7"}
+    assert app.poll("room/7", cursor="start").json["data"][-1]["data"] == "hello"
+    @room.reader
+    def may_read(**parts: str) -> bool:
+        calls.append(parts)
+        return True
+
+    app.flask.secret_key = "key"
+    assert app.poll("room/7").status == 200
+    room.revoke(**{part: "7"})
+    assert calls == [{part: "7"}] * 3
+
+
+def test_async_function_may_have_a_part_named_self(app: App) -> None:
+    room = app.live.channel("room/<self>")
+    app.flask.secret_key = "key"
+
+    class Sync:
+        """What asgiref makes of an async function: it has a `self` of its own."""
+
+        def __init__(self, function: Callable[..., Any]) -> None:
+            self.function = function
+
+        def __call__(self, *arguments: Any, **more: Any) -> Any:
+            return asyncio.run(self.function(*arguments, **more))
+
+    app.flask.async_to_sync = Sync  # type: ignore[method-assign, assignment]
+
+    @room.reader
+    async def may_read(**parts: str) -> bool:
+        return parts == {"self": "7"}
+
+    @room.snapshot
+    async def state(**parts: str) -> dict[str, str]:
+        return parts
+
+    assert app.poll("room/7", cursor="now").json["data"][0]["data"] == {"self": "7"}
+    assert app.poll("room/8").status == 403
+
+
+@pytest.mark.parametrize("part", ["key", "within", "after", "limit", "cursor", "total", "every"])
+def test_part_named_like_a_keyword_is_refused_with_the_list(part: str) -> None:
+    with pytest.raises(UsageError, match=f"cannot be named {part!r}.* after, cursor, every, key, limit, total, within"):
+        declare(f"room/<int:{part}>")
+
+
 def test_refused_rule_leaves_nothing_behind() -> None:
     live = declare("orders")
-    for rule in ("room/<colour:x>", "a\nb"):
+    for rule in ("room/<colour:x>", "a\nb", "room/<key>"):
         with pytest.raises(UsageError):
             live.channel(rule)
     assert [channel.rule for channel in live.channels] == ["orders"]

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import BuildError, Map, Rule
+from werkzeug.routing import AnyConverter, BuildError, Map, Rule
+from werkzeug.routing.rules import parse_converter_args
 
 from .errors import UsageError
 from .event import Event
@@ -28,6 +30,12 @@ MAX_NAME = 200
 """Characters in a channel's name: a hundred of them still fit into the URLs that servers take."""
 RESERVED = "landline"
 """The wire's own event name in SSE (WIRE §5), and the channel of revocations, which nobody can ask for."""
+RESERVED_PARTS = frozenset({"key", "within", "after", "limit", "cursor", "total", "every"})
+"""Names that a rule's parts cannot have: keywords that stand, or will stand, beside the parts in calls."""
+_PART = re.compile(
+    r"<(?:(?P<converter>[a-zA-Z_]\w*)(?:\((?P<arguments>.*?)\))?:)?(?P<name>[a-zA-Z_]\w*)>", re.ASCII
+)
+"""A variable part, as Werkzeug's routing reads rules."""
 _RESOLVED = 4096
 """Resolved names remembered: polls ask for the same few again and again."""
 
@@ -51,7 +59,7 @@ class Channel:
     def __repr__(self) -> str:
         return f"<Channel {self.rule!r}>"
 
-    def publish(self, data: Any, **parts: Any) -> Event:
+    def publish(self, data: Any, /, **parts: Any) -> Event:
         """Publish a value to this channel.
 
         Args:
@@ -79,7 +87,7 @@ class Channel:
         self._landline.channels.guarded = True
         return function
 
-    def revoke(self, **parts: Any) -> None:
+    def revoke(self, /, **parts: Any) -> None:
         """Have every reader of this channel asked anew, at once and in all processes; first change who may read.
 
         Args:
@@ -139,6 +147,8 @@ class Channels:
         self._map = Map(merge_slashes=False, strict_slashes=False, redirect_defaults=False)
         self._urls = self._map.bind("")
         self._declared: dict[str, Channel] = {}
+        self._shapes: dict[tuple[object, ...], str] = {}
+        """What each rule matches by, and the rule."""
         self.guarded = False
         """Whether one of them has a reader function."""
         self.resolve = functools.lru_cache(_RESOLVED)(self._resolve)
@@ -150,7 +160,8 @@ class Channels:
         """Add a channel.
 
         Raises:
-            UsageError: the rule is malformed, reserved, or declared already.
+            UsageError: the rule is malformed or reserved, one of its parts has a name that is, or it is declared
+                already, be it with other names for its parts.
         """
         rule = channel.rule
         if not isinstance(rule, str) or not rule or rule.startswith("/") or rule.endswith("/"):
@@ -163,11 +174,16 @@ class Channels:
             raise UsageError(f"channel({rule!r}): a name has up to {MAX_NAME} characters, all of them printable.")
         if rule in self._declared:
             raise UsageError(f"channel({rule!r}) is declared already. Keep what the first call returned and use that.")
-        try:
-            self._map.add(Rule("/" + rule, endpoint=channel))
-            self._map.update()
-        except (ValueError, LookupError, SyntaxError) as error:  # SyntaxError: the same part twice
-            raise UsageError(f"channel({rule!r}): not a rule that Werkzeug's routing understands: {error}.") from error
+        shape = _shape(rule)
+        other = self._shapes.get(shape)
+        if other is not None:
+            raise UsageError(
+                f"channel({rule!r}) matches the same names as {other!r}, which is declared already, so it would never be "
+                "found, nor would its reader function be asked. Keep what the first call returned and use that."
+            )
+        self._map.add(Rule("/" + rule, endpoint=channel))
+        self._map.update()
+        self._shapes[shape] = rule
         self._declared[rule] = channel
         self.resolve.cache_clear()
 
@@ -213,6 +229,42 @@ class Channels:
         except (HTTPException, BuildError, ValueError):
             return None
         return Resolved(name, channel, parts) if built == "/" + name else None
+
+
+def form(rule: str) -> str:
+    """Return a rule without the names and converters of its parts: `room/<>` for `room/<int:room_id>`."""
+    return _PART.sub("<>", rule)
+
+
+def _shape(rule: str) -> tuple[object, ...]:
+    """Return what Werkzeug's routing matches by: two rules that are equal in it match the same, and the first is found.
+
+    A converter counts by its pattern and its weight. What it checks beyond, such as `min` of `int`, comes after a rule
+    was found, and does not lead to another one.
+
+    Raises:
+        UsageError: the rule is malformed, or a part's name is reserved.
+    """
+    trial = Rule("/" + rule, endpoint="")
+    try:
+        Map([trial])
+        shape: list[object] = []
+        end = 0
+        for part in _PART.finditer(rule):
+            arguments, options = parse_converter_args(part["arguments"] or "")
+            converter = trial.get_converter(part["name"], part["converter"] or "default", arguments, options)
+            pattern = tuple(sorted(converter.items)) if isinstance(converter, AnyConverter) else converter.regex
+            shape += [rule[end : part.start()], (pattern, converter.weight, converter.part_isolating)]
+            end = part.end()
+    except (ValueError, LookupError, SyntaxError) as error:  # SyntaxError: the same part twice
+        raise UsageError(f"channel({rule!r}): not a rule that Werkzeug's routing understands: {error}.") from error
+    reserved = sorted(trial.arguments & RESERVED_PARTS)
+    if reserved:
+        raise UsageError(
+            f"channel({rule!r}): a part cannot be named {reserved[0]!r}, which stands for something else where a channel "
+            f"is published to or read. Choose another name than {', '.join(sorted(RESERVED_PARTS))}."
+        )
+    return (*shape, rule[end:])
 
 
 def _fits(given: Mapping[str, Any], found: Mapping[str, Any]) -> bool:

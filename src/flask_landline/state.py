@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -147,7 +148,7 @@ class State:
         function = item.channel.snapshot_function
         assert function is not None
         try:
-            payload = self.encode(self.app.ensure_sync(function)(**item.parts))
+            payload = self.encode(self.app.ensure_sync(functools.partial(function, **item.parts))())
         except Exception as error:
             # Never an empty state in its place: the reader would believe it.
             logger.exception("The snapshot of channel %r failed.", item.name)
@@ -160,7 +161,7 @@ class State:
 
     def _call_source(self, function: Callable[..., Any], item: Resolved) -> Any:
         with self.app.app_context():
-            return self.app.ensure_sync(function)(**item.parts)
+            return self.app.ensure_sync(functools.partial(function, **item.parts))()
 
     def _trim_if_due(self) -> None:
         now = time.monotonic()
