@@ -21,8 +21,9 @@ from typing import Any
 
 from . import forks
 from .config import bits
+from .claim import Claim, path_of
 from .connection import Connection, Plain
-from .errors import UsageError
+from .errors import LogError, UsageError
 from .outlet import prepare
 from .sideloop import SideLoop
 from .wheel import Wheel
@@ -43,7 +44,8 @@ logger = logging.getLogger("flask_landline")
 class Listener:
     """Listens at one address, in one process; several processes may share a port (SO_REUSEPORT).
 
-    A Unix socket has one process behind it at a time; when that ends, the next one takes its place.
+    A Unix socket has one process behind it at a time; when that ends, the next one takes its place. Only processes of
+    one log share an address (see `claim`).
 
     Args:
         address: `host:port`, `[host]:port` or `unix:/path`.
@@ -62,7 +64,10 @@ class Listener:
         self._address = address
         self._family, self._where = _parse(address)
         self._socket: socket.socket | None = None
-        self._claim: int | None = None
+        is_unix = self._family == socket.AF_UNIX
+        self._claim = Claim(f"{self._where}.lock" if is_unix else path_of(address), shared=not is_unix)
+        self._said = ""
+        self._again: asyncio.TimerHandle | None = None
         self.connections: set[Connection] = set()
         self.known: dict[bytes, Plain] = {}
         """Plain polls by their bytes, for connections that begin to read one."""
@@ -75,7 +80,7 @@ class Listener:
             forks.let_go(connection.sock)
         if self._socket is not None:
             forks.let_go(self._socket)
-        self._drop_claim()
+        self._claim.drop()
         self._lock = threading.Lock()
         self._started = False
         self._socket = None
@@ -101,10 +106,10 @@ class Listener:
     def leave(self) -> None:
         """Close the door and the connections that rest; what is being answered is answered."""
         if self._socket is not None:
-            self.loop.remove_reader(self._socket)
-            self._socket.close()
-            self._socket = None
-        self._drop_claim()
+            self._shut()
+        if self._again is not None:
+            self._again.cancel()
+        self._claim.drop()
         for connection in list(self.connections):
             if connection.resting:
                 connection.close("left")
@@ -129,29 +134,61 @@ class Listener:
             self.sideloop.guests.append(self)
         self._open()
 
-    def _open(self, *, told: bool = False) -> None:
+    def _open(self) -> None:
+        """Open the door, or see that it may stay open; again and again."""
         if not self._started:
             return
         try:
-            self._socket = self._listen()
-        except OSError as error:
-            if not told:
-                logger.warning(
-                    "LANDLINE_LISTEN=%s cannot be opened: %s. Polls go on through WSGI; it is tried again every %g s.",
-                    self._address,
-                    error,
-                    OPEN_AGAIN,
-                )
-            self.loop.call_later(OPEN_AGAIN, lambda: self._open(told=True))
-        else:
             if self._socket is None:
-                self.loop.call_later(OPEN_AGAIN, self._open)
+                self._socket = self._listen()
+                if self._socket is not None:
+                    self._said = ""
+                    self.loop.add_reader(self._socket, self._accept)
             else:
-                self.loop.add_reader(self._socket, self._accept)
+                self._stay_open()
+        except (OSError, LogError) as error:
+            self._say(f"cannot be opened: {error}.")
+        self._again = self.loop.call_later(OPEN_AGAIN, self._open)
+
+    def _stay_open(self) -> None:
+        """Claim the address anew where the log was replaced or the claim is gone, and close where it is another's."""
+        try:
+            epoch = self.wire.epoch()
+        except LogError:
+            return  # that is told elsewhere, and the claim is as good as it was
+        if not self._claim.holds(epoch) and not self._take_claim(epoch):
+            self._shut()
+
+    def _shut(self) -> None:
+        assert self._socket is not None
+        self.loop.remove_reader(self._socket)
+        self._socket.close()
+        self._socket = None
+
+    def _take_claim(self, epoch: str) -> bool:
+        if self._claim.take(epoch):
+            return True
+        if self._claim.other not in ("", epoch):
+            self._say(
+                "stays closed in this process: another app listens there, or this app's processes with the log as it "
+                "was before it was replaced. Give each app an address of its own."
+            )
+        return False
+
+    def _say(self, what: str) -> None:
+        """Warn of what keeps the door closed, once for each reason."""
+        if what != self._said:
+            self._said = what
+            logger.warning(
+                "LANDLINE_LISTEN=%s %s Polls go on through WSGI; it is tried again every %g s.",
+                self._address,
+                what,
+                OPEN_AGAIN,
+            )
 
     def _listen(self) -> socket.socket | None:
-        """Return a listening socket; None where another process has the Unix socket."""
-        if self._family == socket.AF_UNIX and not self._take_claim():
+        """Return a listening socket; None where the address is claimed."""
+        if not self._take_claim(self.wire.epoch()):
             return None
         sock = socket.socket(self._family, socket.SOCK_STREAM)
         try:
@@ -165,7 +202,7 @@ class Listener:
             sock.listen(1024)
         except BaseException:
             sock.close()
-            self._drop_claim()
+            self._claim.drop()
             raise
         return sock
 
@@ -178,24 +215,6 @@ class Listener:
             os.fchmod(sock.fileno(), self._mode)
         sock.bind(self._where)
         os.chmod(self._where, self._mode)  # what the umask took; nobody can connect before it listens
-
-    def _drop_claim(self) -> None:
-        if self._claim is not None:
-            os.close(self._claim)  # a child's copy too: else the lock would live as long as the child
-            self._claim = None
-
-    def _take_claim(self) -> bool:
-        """Lock the file beside a Unix socket: the kernel lets go of it when this process ends, however it does."""
-        import fcntl  # Windows has none, nor Unix sockets
-
-        claim = os.open(f"{self._where}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(claim)
-            return False
-        self._claim = claim
-        return True
 
     def _accept(self) -> None:
         assert self._socket is not None

@@ -144,6 +144,14 @@ class Wire:
         """Return what to ask of a client to which `transports` are offered."""
         return self._advice[transports]
 
+    def epoch(self) -> str:
+        """Return the log's present life, asking the log.
+
+        Raises:
+            LogError: the log cannot be read.
+        """
+        return self._state.hub.tail().epoch
+
     def busy(self, detail: str) -> Refusal:
         """Refuse to hold a request, each until another time."""
         return busy(detail, self.meter.pressure.pause(random.random()))
