@@ -20,8 +20,8 @@ from contextlib import suppress
 from typing import Any
 
 from . import forks
-from .config import bits
 from .claim import Claim, path_of
+from .config import bits
 from .connection import Connection, Plain
 from .errors import LogError, UsageError
 from .outlet import prepare
