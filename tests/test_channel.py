@@ -209,6 +209,7 @@ def test_part_may_have_any_name_that_is_no_keyword_of_ours(part: str, app: App) 
 
     assert app.poll("room/7", cursor="now").json["data"][0]["data"] == {part: "7"}
     assert app.poll("room/7", cursor="start").json["data"][-1]["data"] == "hello"
+
     @room.reader
     def may_read(**parts: str) -> bool:
         calls.append(parts)

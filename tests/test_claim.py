@@ -140,8 +140,8 @@ def test_door_of_two_apps_is_one_apps_until_that_one_ends(
         apps[1].poll("news")
         until(lambda: listener(apps[1])._said, 10, "the second app's warning")
     assert listener(apps[1])._socket is None
+    url = f"http://{address}/landline/poll?channel=news&cursor=start"
     if kind == "port":
-        url = f"http://{address}/landline/poll?channel=news&cursor=start"
         told = {json.load(urlopen(url, timeout=10))["data"][0]["data"] for _ in range(10)}
         assert told == {"a"}
     apps[0].state.close()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import AnyConverter, BuildError, Map, Rule
+from werkzeug.routing import AnyConverter, BaseConverter, BuildError, Map, Rule
 from werkzeug.routing.rules import parse_converter_args
 
 from .errors import UsageError
@@ -32,9 +32,7 @@ RESERVED = "landline"
 """The wire's own event name in SSE (WIRE §5), and the channel of revocations, which nobody can ask for."""
 RESERVED_PARTS = frozenset({"key", "within", "after", "limit", "cursor", "total", "every"})
 """Names that a rule's parts cannot have: keywords that stand, or will stand, beside the parts in calls."""
-_PART = re.compile(
-    r"<(?:(?P<converter>[a-zA-Z_]\w*)(?:\((?P<arguments>.*?)\))?:)?(?P<name>[a-zA-Z_]\w*)>", re.ASCII
-)
+_PART = re.compile(r"<(?:(?P<converter>[a-zA-Z_]\w*)(?:\((?P<arguments>.*?)\))?:)?(?P<name>[a-zA-Z_]\w*)>", re.ASCII)
 """A variable part, as Werkzeug's routing reads rules."""
 _RESOLVED = 4096
 """Resolved names remembered: polls ask for the same few again and again."""
@@ -174,12 +172,12 @@ class Channels:
             raise UsageError(f"channel({rule!r}): a name has up to {MAX_NAME} characters, all of them printable.")
         if rule in self._declared:
             raise UsageError(f"channel({rule!r}) is declared already. Keep what the first call returned and use that.")
-        shape = _shape(rule)
+        shape = _shape(rule, self._map.converters)
         other = self._shapes.get(shape)
         if other is not None:
             raise UsageError(
-                f"channel({rule!r}) matches the same names as {other!r}, which is declared already, so it would never be "
-                "found, nor would its reader function be asked. Keep what the first call returned and use that."
+                f"channel({rule!r}) matches the same names as {other!r}, which is declared already, so it would never "
+                "be found, nor would its reader function be asked. Keep what the first call returned and use that."
             )
         self._map.add(Rule("/" + rule, endpoint=channel))
         self._map.update()
@@ -236,7 +234,7 @@ def form(rule: str) -> str:
     return _PART.sub("<>", rule)
 
 
-def _shape(rule: str) -> tuple[object, ...]:
+def _shape(rule: str, converters: Mapping[str, type[BaseConverter]]) -> tuple[object, ...]:
     """Return what Werkzeug's routing matches by: two rules that are equal in it match the same, and the first is found.
 
     A converter counts by its pattern and its weight. What it checks beyond, such as `min` of `int`, comes after a rule
@@ -247,7 +245,7 @@ def _shape(rule: str) -> tuple[object, ...]:
     """
     trial = Rule("/" + rule, endpoint="")
     try:
-        Map([trial])
+        Map([trial], converters=converters)
         shape: list[object] = []
         end = 0
         for part in _PART.finditer(rule):
@@ -261,8 +259,8 @@ def _shape(rule: str) -> tuple[object, ...]:
     reserved = sorted(trial.arguments & RESERVED_PARTS)
     if reserved:
         raise UsageError(
-            f"channel({rule!r}): a part cannot be named {reserved[0]!r}, which stands for something else where a channel "
-            f"is published to or read. Choose another name than {', '.join(sorted(RESERVED_PARTS))}."
+            f"channel({rule!r}): a part cannot be named {reserved[0]!r}, which stands for something else where a "
+            f"channel is published to or read. Choose another name than {', '.join(sorted(RESERVED_PARTS))}."
         )
     return (*shape, rule[end:])
 
