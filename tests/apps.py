@@ -3,7 +3,7 @@
 import json
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from io import BytesIO
@@ -52,13 +52,23 @@ class App:
 
     Args:
         folder: the app's instance folder.
+        how: more arguments of `Flask`.
+        prepare: called with the Flask app before it gets its Landline.
         config: `LANDLINE_*` keys without the prefix, in small letters.
     """
 
-    def __init__(self, folder: Path, **config: Any) -> None:
-        self.flask = Flask(__name__, instance_path=str(folder))
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        how: Mapping[str, Any] | None = None,
+        prepare: Callable[[Flask], object] = lambda _: None,
+        **config: Any,
+    ) -> None:
+        self.flask = Flask(__name__, instance_path=str(folder), **(how or {}))
         self.flask.config.update({"LANDLINE_LOG": "memory:"})
         self.flask.config.update({f"LANDLINE_{key.upper()}": value for key, value in config.items()})
+        prepare(self.flask)
         self.live = Landline(self.flask)
         self.state: State = self.flask.extensions["landline"]
 

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -132,7 +133,8 @@ def test_whatever_a_key_is_given_is_refused_in_words_or_works(key: str, value: o
     app = None
     told = f"LANDLINE_{key.upper()}"
     try:
-        app = App(tmp_path, **{key: value})
+        given: dict[str, Any] = {key: value}
+        app = App(tmp_path, **given)
     except UsageError as error:
         told = str(error)
     assert told.startswith(f"LANDLINE_{key.upper()}")

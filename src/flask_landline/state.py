@@ -60,6 +60,8 @@ class State:
         self.gate = Gate(app, self.hub, self.config, Asking(app, self.config.identity))
         self.closing: list[Callable[[], None]] = []
         """What to call before the log is closed: others who read it."""
+        self.routes: object = None
+        """Kept for as long as the app."""
         self._next_trim = 0.0
 
     def publish(self, name: str, data: Any) -> Event:

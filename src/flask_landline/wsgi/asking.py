@@ -102,6 +102,8 @@ class _Visit:
         self._identity: str | int | None = None
         self._refused: dict[str, int] | None = None
         """The refused channels' statuses; None: the view was not asked, or failed."""
+        self._is_routed = True
+        """False: the app's router will not have the request."""
 
     def ask(self) -> None:
         """Ask each reader function; called by the view, and what it raises is the view's error."""
@@ -112,9 +114,15 @@ class _Visit:
                 self._identity = _identity(self._identity_function)
         self._refused = refused
 
+    def not_routed(self) -> None:
+        """Take note that the app's router will not have the request; called before any function of the app's."""
+        self._is_routed = False
+
     def outcome(self, status: int) -> str | int | None:
         """Return the identity, if all have said yes: the functions, and nobody in their place."""
         refused = self._refused
+        if not self._is_routed:
+            raise app_failed()
         if refused is None or status != _YES:
             instead = _refusal(status)
             if instead is None:

@@ -13,6 +13,7 @@ from ..state import State
 from ..wire import ALL
 from .asking import add_view
 from .middleware import POSITION
+from .routes import OwnRoutes, on_every_host
 
 _STATIC = Path(__file__).parent.parent / "static"
 _FILES = {
@@ -31,9 +32,11 @@ def add_pages(app: Flask, state: State) -> None:
     """Add the blueprint that serves the client, and `landline_script` and `landline_cursor` for templates."""
     prefix = state.config.prefix
     blueprint = Blueprint("landline", "flask_landline", url_prefix=prefix)
+    place = on_every_host(app, blueprint)
     for endpoint, name in _FILES.items():
-        blueprint.add_url_rule(f"/{name}", endpoint, _serve, defaults={"name": name})
-    blueprint.add_url_rule(f"/{_DESCRIPTION}", "openapi", lambda: jsonify(describe(prefix, ALL, state.config.hold)))
+        blueprint.add_url_rule(f"/{name}", endpoint, _serve, defaults={"name": name}, **place)
+    describing = lambda: jsonify(describe(prefix, ALL, state.config.hold))  # noqa: E731
+    blueprint.add_url_rule(f"/{_DESCRIPTION}", "openapi", describing, **place)
     names = (*_FILES.values(), _DESCRIPTION, "poll", "events", "ws")
 
     def refuse(name: str) -> Response:
@@ -45,9 +48,10 @@ def add_pages(app: Flask, state: State) -> None:
         return Response(reply.body, reply.status, reply.headers)
 
     # The app's own routes under the prefix are more specific, and go first; so the prefix itself is left to the app.
-    blueprint.add_url_rule("/<path:name>", "elsewhere", refuse, methods=_METHODS)
+    blueprint.add_url_rule("/<path:name>", "elsewhere", refuse, methods=_METHODS, **place)
     add_view(blueprint)
     app.register_blueprint(blueprint)
+    state.routes = OwnRoutes(app, {f"landline.{endpoint}" for endpoint in (*_FILES, "openapi", "read")})
     app.add_template_global(landline_script)
 
     def landline_cursor() -> str:
