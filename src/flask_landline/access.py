@@ -4,8 +4,8 @@ Asking the app takes a trip through Flask, so its yes is kept as a grant: a sign
 and that any process of the app can check by itself. A grant is good for
 
 - exactly the channels it was given for;
-- the cookie and the `Authorization` it was given to: a token found in somebody's log opens nothing without them, and
-  who has logged in or out since is asked anew;
+- the host, the cookie and the `Authorization` it was given to: a token found in somebody's log opens nothing without
+  them, and who has logged in or out since is asked anew;
 - some minutes;
 - as long as nobody revokes it. A revocation is an event in the log, on a channel that no client can ask for, and a
   grant carries the log's position from before the app was asked: the log's order decides, not clocks.
@@ -29,6 +29,7 @@ from . import forks
 from .channel import RESERVED, Resolved
 from .config import Config
 from .cursor import Cursor, Position, Word
+from .forwarded import ENVIRON, Forwarded
 from .hub import Hub
 from .keys import Keys
 from .protocol.request import Request
@@ -46,7 +47,7 @@ _KNOWN = 4096
 """Signatures remembered as good: looking at one again costs more than the rest of a poll."""
 
 Credentials = tuple[str | None, ...]
-"""What a grant is bound to, of a request: the values of some headers."""
+"""What a grant is bound to, of a request: its host, and the values of some headers."""
 Cookies = tuple[tuple[str, str], ...]
 """`Set-Cookie` headers of the app's own answer, which the client is to get."""
 
@@ -101,6 +102,7 @@ class Gate:
         hub: reads the log.
         config: the app's.
         ask: asks the app.
+        forwarded: knows the host that the app was asked about.
         clock: Unix seconds.
         rand: draws from 0 to 1.
     """
@@ -112,12 +114,14 @@ class Gate:
         config: Config,
         ask: Ask,
         *,
+        forwarded: Forwarded,
         clock: Callable[[], float] = time.time,
         rand: Callable[[], float] = random.random,
     ) -> None:
         self.keys = Keys(app)
         self._hub = hub
         self._ask = ask
+        self._forwarded = forwarded
         self._age = config.grant_age
         self._clock = clock
         self._rand = rand
@@ -192,11 +196,15 @@ class Gate:
 
     def credentials(self, environ: Mapping[str, Any]) -> Credentials:
         """Return what a grant is bound to, of a WSGI environment."""
-        return tuple([environ.get(key) for key in self._keys])
+        return (self._forwarded.seen_host(environ, ENVIRON), *[environ.get(key) for key in self._keys])
 
     def credentials_of(self, headers: Mapping[str, str]) -> Credentials:
-        """Return the same of headers, names in lower case."""
-        return tuple([headers.get(name) for name in self._headers])
+        """Return the same of headers, names in lower case.
+
+        The host is among it: the app may let a reader read at one host and not at another, where the same channel has
+        another snapshot, and the reader may send the one host's cookies to the other by hand.
+        """
+        return (self._forwarded.seen_host(headers), *[headers.get(name) for name in self._headers])
 
     def require_key(self) -> None:
         """Make sure that there is something to sign grants with.

@@ -18,6 +18,7 @@ from .errors import Refusal
 from .line import Line
 from .outlet import CHUNK
 from .protocol.head import check_head, split_target
+from .protocol.origins import is_from_elsewhere
 from .protocol.problem import not_here, problem
 from .protocol.reply import Reply
 from .protocol.request import Request, bad_request, without_ignored
@@ -39,7 +40,10 @@ MAX_PENDING = 1024 * 1024
 
 
 class Plain(NamedTuple):
-    """What a poll asks that may be answered as it was before: a GET without `If-None-Match` and `Origin`."""
+    """What a poll asks that may be answered as it was before.
+
+    It is a GET without `If-None-Match`, without `Origin`, and not a foreign page's.
+    """
 
     query: str
     offer: tuple[str, ...]
@@ -143,7 +147,13 @@ class Connection(Line):
         offer = STREAM_OR_POLL if self._parser.get_http_version() == "1.0" else ALL
         forwarded = headers.get("x-forwarded-for")
         plain = None
-        if method == "GET" and path == wire.poll_path and "if-none-match" not in headers and "origin" not in headers:
+        if (
+            method == "GET"
+            and path == wire.poll_path
+            and "if-none-match" not in headers
+            and "origin" not in headers
+            and not is_from_elsewhere(headers.get("sec-fetch-dest"), headers.get("sec-fetch-site"))
+        ):
             credentials = wire.gate.credentials_of(headers) if is_with_grant(query) else ()
             plain = Plain(query, offer, credentials, forwarded, keep, query == asked)
         request = Request(method, path, query, headers, wire.limits.address(self._peer, forwarded))

@@ -9,8 +9,9 @@ from .line import Line
 from .protocol.transport import Transport
 from .wire import Hold
 
-Key = tuple[Transport, tuple[str, ...], tuple[str, ...]]
-"""What lines of one feed have in common: transport, channels, and what their clients are offered."""
+Key = tuple[Transport, tuple[str, ...], tuple[str, ...], str]
+"""What lines of one feed have in common: transport, channels, what their clients are offered, and the host that
+snapshots are made for, where there are any."""
 
 
 class Feed:
@@ -24,7 +25,7 @@ class Feed:
     def __init__(self, hold: Hold) -> None:
         # Grants stay with their lines: readers of different ones are owed the same bytes.
         self.hold = hold._replace(head=b"", first=b"", grant=None)
-        """The hold that made it: its transport, names, items and transports stand for all."""
+        """The hold that made it: its transport, names, items, transports and site stand for all."""
         self.lines: set[Line] = set()
         self.told = 0
         """Events told so far."""
@@ -93,4 +94,4 @@ class Feeds:
 
 
 def _key(hold: Hold) -> Key:
-    return hold.transport, hold.names, hold.transports
+    return hold.transport, hold.names, hold.transports, hold.site

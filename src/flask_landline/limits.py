@@ -15,12 +15,10 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
-
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from . import forks
 from .config import Config
+from .forwarded import proxy_fix
 from .protocol.problem import slow_down
 
 BURST = 10.0
@@ -32,8 +30,6 @@ ADDRESSES = 32_768
 logger = logging.getLogger("flask_landline")
 _FORWARDED = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?")
 """An address as a proxy may write it, with or without a port. An IPv6 address without brackets has none."""
-_LAYERS = ("app", "wsgi_app", "_wsgi_app", "application", "_app")
-"""Where middlewares keep what they wrap."""
 
 
 class Limits:
@@ -67,8 +63,10 @@ class Limits:
     @functools.cached_property
     def hops(self) -> int:
         """How many proxies' word is believed, counted from here."""
-        given = self._config.trusted_hops
-        return _believed(self._app()) if given is None else given
+        if self._config.trusted_hops is not None:
+            return self._config.trusted_hops
+        fix = proxy_fix(self._app())
+        return 0 if fix is None else int(fix.x_for)
 
     def address(self, peer: str, forwarded: str | None) -> str:
         """Return a client's address.
@@ -160,15 +158,6 @@ def descriptors() -> float:
     except ImportError:  # Windows
         return math.inf
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-
-def _believed(app: Any) -> int:
-    """Return how many proxies' word on a client's address an app believes: as many as its `ProxyFix` does."""
-    for _ in range(50):  # a ring of wrappers would be a strange thing, but no reason to stand still
-        if isinstance(app, ProxyFix):
-            return int(app.x_for)
-        app = next((inner for name in _LAYERS if (inner := getattr(app, name, None)) is not None), None)
-    return 0
 
 
 @functools.lru_cache(4096)

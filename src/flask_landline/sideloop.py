@@ -367,7 +367,7 @@ class SideLoop:
         while lines := await self._with_room(hold, lines, cursor):
             try:
                 reading = await self.call(self._hub.read, hold.names, cursor)
-                snapshots = await self.call(self._state.snapshots, hold.items, reading)
+                snapshots = await self.call(self._state.snapshots, hold.items, reading, hold.site)
                 # After reading, and before anything is sent: what came behind a revocation may be in the reading, and
                 # the wake-up that has `_deliver` end its lines may be late.
                 lines = await self._without_revoked(lines, ask_log=bool(snapshots))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from .config import Config, bits
 from .cursor import Cursor
 from .errors import LogError, Refusal, UsageError
 from .event import Event
+from .forwarded import Forwarded
 from .hub import Hub
 from .logs import open_log
 from .logs.base import Retention
@@ -57,7 +59,8 @@ class State:
             keep_for=self._keep_for,
         )
         self.sources = Sources(self.log, call=self._call_source, publish=self.publish, encode=self.encode)
-        self.gate = Gate(app, self.hub, self.config, Asking(app, self.config.identity))
+        self.forwarded = Forwarded(self.config.trusted_hops, lambda: app.wsgi_app)
+        self.gate = Gate(app, self.hub, self.config, Asking(app, self.config.identity), forwarded=self.forwarded)
         self.closing: list[Callable[[], None]] = []
         """What to call before the log is closed: others who read it."""
         self.routes: object = None
@@ -110,16 +113,20 @@ class State:
         self,
         items: Iterable[Resolved],
         reading: Reading,
-        environ: Mapping[str, Any] | None = None,
+        site: str,
         *,
         newcomer: bool = False,
     ) -> list[Event]:
         """Run the snapshot functions of the channels whose whole state a reader needs (WIRE §8).
 
+        They run in a request context that has the host of the reader's request, and nothing else of it: what they
+        return may be sent to other readers of that host, and kept by a cache. No `ContextVar` that a middleware has
+        set for one reader is seen either.
+
         Args:
             items: the channels it reads.
             reading: what it is told; made before this call, so a snapshot includes at least what is before its tail.
-            environ: the request's WSGI environment, where a request is being answered.
+            site: scheme and host of the reader's request, as the app has them; empty: not known.
             newcomer: whether it has no state of any of them; else only those that a reset names.
 
         Raises:
@@ -129,15 +136,19 @@ class State:
         needed = [item for item in items if item.channel.snapshot_function and (newcomer or item.name in reset)]
         if not needed:
             return []
-        context = self.app.test_request_context() if environ is None else self.app.request_context(dict(environ))
         try:
-            with context:
-                return [self._snapshot(item, reading.tail) for item in needed]
+            return contextvars.Context().run(self._snapshots, needed, reading.tail, site)
         except Refusal:
             raise
         except Exception as error:  # what the app does around its requests: open a session, tear down
             logger.exception("The request context of a snapshot failed.")
             raise app_failed() from error
+
+    def _snapshots(self, items: Iterable[Resolved], position: Cursor, site: str) -> list[Event]:
+        scheme, _, host = site.partition("://")
+        overrides = {"HTTP_HOST": host, "wsgi.url_scheme": scheme} if host else {}
+        with self.app.test_request_context(environ_overrides=overrides):
+            return [self._snapshot(item, position) for item in items]
 
     def close(self) -> None:
         """Let go of held connections, end the hub's follower and close the log."""

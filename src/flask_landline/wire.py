@@ -20,7 +20,7 @@ from .event import Event
 from .limits import Limits
 from .pressure import Meter, Pressure
 from .protocol.advice import Advice
-from .protocol.origins import Origins, foreign_origin
+from .protocol.origins import Headers, Origins, foreign_origin, refuse_embedded
 from .protocol.poll import LongPoll, answer, cache_control
 from .protocol.problem import busy, log_unavailable, method_refused, problem, rights_change
 from .protocol.reply import Reply
@@ -29,6 +29,7 @@ from .protocol.sse import SSE, stream_head
 from .protocol.transport import Transport
 from .protocol.websocket import WebSocket, accept
 from .reading import Reading
+from .refused import RefusedOrigins
 from .remembered import Remembered
 from .state import State
 
@@ -72,6 +73,8 @@ class Hold(NamedTuple):
     """What lets it read; None: its channels are public."""
     headers: tuple[tuple[str, str], ...] = ()
     """More headers for its answer, whatever that will be."""
+    site: str = ""
+    """Scheme and host that its snapshots are made for; empty where none of its channels has one."""
 
 
 class Visit(NamedTuple):
@@ -87,6 +90,10 @@ class Visit(NamedTuple):
     grant: Grant | None
     headers: tuple[tuple[str, str], ...]
     """For its answer: those of its origin, and `cookies`."""
+    site: str
+    """Scheme and host that its snapshots are made for; empty where none of its channels has one."""
+    is_foreign: bool
+    """Whether it is a page's that may not read the answer, so that it is not held."""
     cookies: Cookies = ()
     """What the app set as it was asked; an answer with any is this client's alone."""
 
@@ -107,6 +114,7 @@ class Wire:
         self._clock = clock
         self._cache_control = cache_control(state.config.shared_cache)
         self._origins = Origins(state.config.origins)
+        self._refused = RefusedOrigins(state.config.origins)
         config = state.config
         self._sse, self._websocket = SSE(config.keepalive), WebSocket(config.keepalive)
         capacity = math.inf if config.poll_capacity is None else config.poll_capacity
@@ -172,8 +180,8 @@ class Wire:
     ) -> Reply | Hold | None:
         """Return what became of a plain GET of a poll, if this reader has asked the same before and nothing is new.
 
-        Plain is without `If-None-Match` and without `Origin`. `credentials` are the gate's, of a query with a grant.
-        An address that asks too often gets nothing here, and is refused by `handle`.
+        Plain is without `If-None-Match`, without `Origin`, and not `is_from_elsewhere`. `credentials` are the
+        gate's, of a query with a grant. An address that asks too often gets nothing here, and is refused by `handle`.
 
         Args:
             query: raw.
@@ -194,7 +202,7 @@ class Wire:
                 self.meter.count()
                 return outcome
         except LogError as error:
-            return self.unreadable(error)
+            return self.unreadable(error, self._origins.answer({}, public=False))
         return None
 
     def handle(self, request: Request, transports: tuple[str, ...], *, close: bool = True) -> Reply | Hold:
@@ -214,17 +222,19 @@ class Wire:
                 if preflight is not None:
                     return preflight
                 raise method_refused(request.method)
+            refuse_embedded(request.headers)
             ask, items = self._parse(request)
             is_public = not guarded(items)
-            headers = self._origins.answer(request.headers, public=is_public)
-            if request.path == self.socket_path and not self._origins.allow(request.headers, public=is_public):
-                raise foreign_origin(request.headers["origin"])
+            by_host = any(_has_snapshot(item) for item in items)
+            site = self._state.forwarded.seen(request) if by_host else ""
+            headers = self._answer_headers(request, public=is_public, by_host=by_host)
+            is_foreign = self._is_foreign(request, public=is_public)
             mark = self._state.hub.mark()  # first: what is revoked from here on moves it, and voids the answer
             token = ask.grant
             for _ in range(ADMISSIONS):
                 grant, cookies = self.gate.admit(request, items, token)
                 headers = (*headers, *cookies)  # also on what is refused after this
-                visit = Visit(request, transports, close, ask, items, mark, grant, headers, cookies)
+                visit = Visit(request, transports, close, ask, items, mark, grant, headers, site, is_foreign, cookies)
                 try:
                     return self._handlers[request.path](visit)
                 except _Revoked:
@@ -236,6 +246,32 @@ class Wire:
             return problem(refusal, headers)
         except LogError as error:
             return self.unreadable(error, headers)
+
+    def _answer_headers(self, request: Request, *, public: bool, by_host: bool) -> Headers:
+        # nginx's cache tells answers apart by the upstream's name and the path; a snapshot is of its host.
+        is_shared = public and by_host and self._state.config.shared_cache is not None
+        vary = ("Host", "X-Forwarded-Host", "X-Forwarded-Proto") if is_shared else ()
+        return self._origins.answer(request.headers, public=public, vary=vary)
+
+    def _is_foreign(self, request: Request, *, public: bool) -> bool:
+        """Return whether a request is a page's that may not read the answer.
+
+        Raises:
+            Refusal: it is, and asks for a stream or socket: it would hold a place, and sockets are read by any page.
+        """
+        origin = request.headers.get("origin")
+        is_refused = False
+        if origin is not None:
+            site = self._state.forwarded.site(request)
+            is_refused = not self._origins.allow(origin, site, public=public)
+            if is_refused:
+                self._refused.note(origin, site, request, public=public)
+        # Browsers name no origin where a page only loads what it asks for, say as an image.
+        is_cross_site = request.headers.get("sec-fetch-site") == "cross-site"
+        is_foreign = is_cross_site and (origin is None or is_refused)
+        if (is_foreign and request.path != self.poll_path) or (is_refused and request.path == self.socket_path):
+            raise foreign_origin(origin)
+        return is_foreign
 
     def needs_app(self, request: Request) -> bool:
         """Whether answering may call functions of the app, which take their time."""
@@ -267,7 +303,7 @@ class Wire:
         reading, snapshots = self._read(visit)
         is_news = bool(reading.has_news or snapshots)
         # Also where the advice is not to be held: who asks for it all the same would ask again at once.
-        wait = min(waits, self._state.config.hold) if "long-poll" in offered else 0.0
+        wait = min(waits, self._state.config.hold) if "long-poll" in offered and not visit.is_foreign else 0.0
         cache_control = self._cache_control if grant is None else "no-store"
         told = grant and grant.told
         outcome: Reply | Hold
@@ -279,7 +315,8 @@ class Wire:
                 reading, advice, snapshots, etag=etag, cache_control=cache_control, more=visit.headers, grant=told
             )
         is_plain = request.method == "GET" and etag is None and "origin" not in request.headers
-        is_granted = wait > 0 or not ask.wait  # only who heeds no advice asks for a wait that is not to be had
+        # Else it heeds no advice, or is a foreign page's: an equal poll may be held.
+        is_granted = wait > 0 or not ask.wait
         is_anyones = not told and not visit.cookies and not any(_calls_app(item) for item in visit.items)
         if is_plain and is_granted and is_anyones:
             self._remember(remembered, visit, outcome, self._state.hub.lasts(reading.events))
@@ -339,6 +376,7 @@ class Wire:
             visit.request.query,
             visit.grant,
             visit.headers,
+            visit.site,
         )
 
     def _read(self, visit: Visit) -> tuple[Reading, list[Event]]:
@@ -351,7 +389,7 @@ class Wire:
         self._state.sources.ask(items)
         reading = self._state.hub.read(ask.channels, ask.position)
         newcomer = ask.position is Word.NOW
-        snapshots = self._state.snapshots(items, reading, visit.request.environ, newcomer=newcomer)
+        snapshots = self._state.snapshots(items, reading, visit.site, newcomer=newcomer)
         # After reading, snapshots too: what came behind a revocation may be in them, though the grant was good before.
         if self.gate.is_revoked(visit.grant, ask_log=bool(snapshots)):
             raise _Revoked
@@ -372,8 +410,12 @@ def is_with_grant(query: str) -> bool:
     return "grant=" in query
 
 
+def _has_snapshot(item: Resolved) -> bool:
+    return item.channel.snapshot_function is not None
+
+
 def _calls_app(item: Resolved) -> bool:
-    return item.channel.source_function is not None or item.channel.snapshot_function is not None
+    return item.channel.source_function is not None or _has_snapshot(item)
 
 
 def _beginning(position: Position, reading: Reading) -> Cursor:

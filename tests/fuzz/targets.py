@@ -167,7 +167,15 @@ _app.secret_key = "for tests"
 _closed = _live.channel("closed/<path:name>")
 _closed.reader(lambda name: bool(name))
 _state = _app.extensions["landline"]
-_gate = Gate(_app, _state.hub, _state.config, lambda *_: Consent("7"), clock=lambda: 1_700_000_000.0, rand=lambda: 0.5)
+_gate = Gate(
+    _app,
+    _state.hub,
+    _state.config,
+    lambda *_: Consent("7"),
+    forwarded=_state.forwarded,
+    clock=lambda: 1_700_000_000.0,
+    rand=lambda: 0.5,
+)
 _items = [_live.channels.require("closed/a")]
 _reader = Request("GET", "/landline/poll", "", {"cookie": "session=1"}, "127.0.0.1")
 _stranger = _reader._replace(headers={"cookie": "session=2"})

@@ -90,3 +90,60 @@ def test_page_of_another_origin(
 
 def _second_door(_: object, folder: Path, config: Mapping[str, object]) -> AbstractContextManager[Server]:
     return second_door(folder, config)
+
+
+IMPORT = """
+async ({base}) => {
+  const { Landline } = await import(`${base}/landline/landline.js`);
+  const line = new Landline({ url: `${base}/landline`, cursor: "start" });
+  const told = await new Promise((resolve) => line.on("news", resolve));
+  line.close();
+  return told;
+}
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("origins", "imports"), [(["{elsewhere}"], True), (["*"], True), ([], False)])
+def test_page_of_another_origin_imports_the_script_if_it_may_read(
+    origins: list[str], imports: bool, elsewhere: str, tmp_path: Path, page: "Page"
+) -> None:
+    """Modules are fetched with CORS."""
+    config = {"LANDLINE_ORIGINS": [origin.format(elsewhere=elsewhere) for origin in origins]}
+    with serve(GTHREAD, tmp_path, config) as server:
+        server.publish("hello")
+        page.goto(f"{elsewhere}/plain")
+        told = page.evaluate(f"(what) => ({IMPORT.strip()})(what).catch(() => 'refused')", {"base": server.base})
+        assert told == ("hello" if imports else "refused")
+
+
+EMBED = """
+async (base) => {
+  const seen = [];
+  for (const element of ["object", "embed"]) {
+    for (const channel of ["news", "private%2Fx", "nothing"]) {
+      const shown = document.createElement(element);
+      shown[element === "object" ? "data" : "src"] = `${base}/landline/poll?channel=${channel}`;
+      const end = new Promise((resolve) => {
+        shown.onload = () => resolve("load");
+        shown.onerror = () => resolve("error");
+      });
+      document.body.append(shown);
+      seen.push(`${element} ${await end}`);
+    }
+  }
+  return seen;
+}
+"""
+
+
+@pytest.mark.browser
+def test_page_of_another_origin_does_not_see_whether_its_visitor_may_read(
+    elsewhere: str, tmp_path: Path, page: "Page"
+) -> None:
+    with serve(GTHREAD, tmp_path) as server:
+        page.context.add_cookies([{"name": "who", "value": "ann", "url": server.base}])
+        page.goto(f"{elsewhere}/plain")
+        seen = page.evaluate(EMBED, server.base)
+        assert len(seen) == 6
+        assert len(set(seen[:3])) == len(set(seen[3:])) == 1

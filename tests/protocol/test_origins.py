@@ -2,10 +2,11 @@
 
 import pytest
 from flask_landline import UsageError
-from flask_landline.protocol.origins import Origins
+from flask_landline.protocol.origins import Origins, Site
 
 LISTED = ["https://app.example.org", "https://*.shop.example", "http://localhost:3000", "capacitor://localhost"]
-HERE = {"host": "here.example:8000"}
+HERE = Site("http", "here.example:8000")
+OWN = ("Cross-Origin-Resource-Policy", "same-origin")
 
 
 @pytest.mark.parametrize(
@@ -40,25 +41,60 @@ HERE = {"host": "here.example:8000"}
 )
 def test_page_of_a_listed_origin_may_read_and_no_other(origin: str, allowed: bool) -> None:
     origins = Origins(LISTED)
-    headers = HERE | {"origin": origin}
-    assert origins.allow(headers, public=False) is allowed
+    assert origins.allow(origin, HERE, public=False) is allowed
     is_host = origin.lower().endswith("//here.example:8000")
-    shown = dict(origins.answer(headers, public=False)).get("Access-Control-Allow-Origin")
+    shown = dict(origins.answer({"origin": origin}, public=False)).get("Access-Control-Allow-Origin")
     assert shown == (origin if allowed and not is_host else None)
 
 
 def test_nobodys_page_is_not_the_host_that_nobody_named() -> None:
-    assert not Origins([]).allow({"origin": "null"}, public=True)
-    assert not Origins([]).allow({"origin": "null", "host": ""}, public=True)
+    assert not Origins([]).allow("null", Site("http", ""), public=True)
+    assert not Origins([]).allow("https://", Site("https", ""), public=True)
+
+
+@pytest.mark.parametrize(
+    ("origin", "scheme", "host", "is_same"),
+    [
+        ("https://site.test", "http", "site.test", True),
+        ("https://site.test", "http", "site.test:443", True),
+        ("https://site.test", "https", "SITE.test:443", True),
+        ("http://site.test", "http", "site.test:80", True),
+        ("http://site.test", "http", "site.test", True),
+        ("https://[::1]", "https", "[::1]:443", True),
+        ("http://[::1]:8000", "http", "[::1]:8000", True),
+        ("http://site.test", "http", "site.test:443", False),
+        ("https://site.test", "https", "site.test:80", False),
+        ("https://site.test:8443", "https", "site.test", False),
+        ("https://site.test", "https", "site.test:8443", False),
+        ("https://site.test", "https", "site.test:4433", False),
+        ("https://site.test", "https", "evil.site.test", False),
+        ("http://site.test", "https", "site.test", False),  # anyone on the way may have made that page
+    ],
+)
+def test_same_host_with_the_schemes_own_port_or_without(origin: str, scheme: str, host: str, is_same: bool) -> None:
+    assert Origins([]).allow(origin, Site(scheme, host), public=True) is is_same
 
 
 def test_who_names_no_origin_is_no_page() -> None:
-    assert Origins([]).allow(HERE, public=False)
-    assert Origins([]).answer(HERE, public=False) == ()
+    assert Origins([]).allow(None, HERE, public=False)
+    assert Origins([]).answer({}, public=False) == (OWN,)
+
+
+def test_answers_are_the_own_pages_alone_where_no_origin_is_listed() -> None:
+    assert OWN in Origins([]).answer({"origin": "https://app.example.org"}, public=True)
+    assert Origins([]).share("https://app.example.org") == ()
+    for listed in (["*"], LISTED):
+        assert OWN not in Origins(listed).answer({}, public=True)
+
+
+def test_what_else_an_answer_depends_on_stands_in_one_header() -> None:
+    """Some caches heed but one of several."""
+    assert Origins(LISTED).answer({}, public=True, vary=("Host",)) == (("Vary", "Origin, Host"),)
+    assert ("Vary", "Host") in Origins([]).answer({}, public=True, vary=("Host",))
 
 
 def test_answer_to_a_listed_origin_may_be_read_with_cookies_and_is_cached_for_it_alone() -> None:
-    answer = Origins(LISTED).answer(HERE | {"origin": "https://app.example.org"}, public=True)
+    answer = Origins(LISTED).answer({"origin": "https://app.example.org"}, public=True)
     assert dict(answer) == {
         "Access-Control-Allow-Origin": "https://app.example.org",
         "Access-Control-Allow-Credentials": "true",
@@ -66,25 +102,26 @@ def test_answer_to_a_listed_origin_may_be_read_with_cookies_and_is_cached_for_it
         "Vary": "Origin",
     }
     for other in ({}, {"origin": "https://evil.example"}):
-        assert Origins(LISTED).answer(HERE | other, public=True) == (("Vary", "Origin"),)
+        assert Origins(LISTED).answer(other, public=True) == (("Vary", "Origin"),)
 
 
 def test_star_is_for_public_channels_and_never_with_cookies() -> None:
     origins = Origins(["*"])
-    for headers in (HERE, HERE | {"origin": "https://anywhere.example"}, HERE | {"origin": "null"}):
+    for origin in (None, "https://anywhere.example", "null"):
+        headers = {"origin": origin} if origin else {}
         answer = dict(origins.answer(headers, public=True))
         assert answer["Access-Control-Allow-Origin"] == "*"
         assert "Access-Control-Allow-Credentials" not in answer
-        assert origins.allow(headers, public=True)
+        assert origins.allow(origin, HERE, public=True)
         assert origins.answer(headers, public=False) == ()
-        assert origins.allow(headers, public=False) is ("origin" not in headers)
+        assert origins.allow(origin, HERE, public=False) is (origin is None)
 
 
 def test_listed_beside_the_star_may_use_cookies() -> None:
     origins = Origins(["*", "https://app.example.org"])
-    mine = origins.answer(HERE | {"origin": "https://app.example.org"}, public=True)
+    mine = origins.answer({"origin": "https://app.example.org"}, public=True)
     assert ("Access-Control-Allow-Credentials", "true") in mine
-    others = origins.answer(HERE | {"origin": "https://other.example"}, public=True)
+    others = origins.answer({"origin": "https://other.example"}, public=True)
     assert ("Access-Control-Allow-Origin", "*") in others
     assert ("Vary", "Origin") in others
 
@@ -119,7 +156,7 @@ def test_port_that_browsers_leave_out_is_an_error(item: str) -> None:
 
 def test_preflight_is_answered_to_those_who_may_ask() -> None:
     origins = Origins(LISTED)
-    asks = HERE | {"origin": "https://app.example.org", "access-control-request-method": "GET"}
+    asks = {"origin": "https://app.example.org", "access-control-request-method": "GET"}
     reply = origins.preflight(asks)
     assert reply is not None
     assert reply.status == "204 No Content"
@@ -129,4 +166,4 @@ def test_preflight_is_answered_to_those_who_may_ask() -> None:
     assert "Authorization" in headers["Access-Control-Allow-Headers"]
     assert origins.preflight(asks | {"origin": "https://evil.example"}) is None
     assert origins.preflight({"origin": "https://app.example.org"}) is None
-    assert origins.preflight(HERE | {"access-control-request-method": "GET"}) is None
+    assert origins.preflight({"access-control-request-method": "GET"}) is None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import abort, request, session
+from flask import abort
 from flask_landline.logs.memory import MemoryLog
 from flask_landline.testing import Clock
 
@@ -167,14 +167,6 @@ def test_position_is_read_before_the_snapshot_function_runs(app: App) -> None:
 def test_snapshot_may_be_any_value_of_any_size(value: object, app: App) -> None:
     app.live.channel("state").snapshot(lambda: value)
     assert app.poll("state").data == [value]
-
-
-def test_snapshot_runs_in_the_context_of_its_request(app: App) -> None:
-    app.flask.secret_key = "secret"
-    app.live.channel("state").snapshot(
-        lambda: [request.path, request.args["channel"], request.headers["X-Test"], dict(session)]
-    )
-    assert app.poll("state", x_test="yes").data == [["/landline/poll", "state", "yes", {}]]
 
 
 def raises_value_error() -> None:

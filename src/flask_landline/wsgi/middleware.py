@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import LogError, Refusal
 from ..listener import Listener
+from ..protocol.origins import is_from_elsewhere
 from ..protocol.request import Request, encode_query, without_ignored
 from ..sideloop import SideLoop
 from ..state import State
@@ -80,6 +81,7 @@ class WireMiddleware:
             and environ["REQUEST_METHOD"] == "GET"
             and "HTTP_IF_NONE_MATCH" not in environ
             and "HTTP_ORIGIN" not in environ
+            and not is_from_elsewhere(environ.get("HTTP_SEC_FETCH_DEST"), environ.get("HTTP_SEC_FETCH_SITE"))
         ):
             credentials = self._wire.gate.credentials(environ) if is_with_grant(query) else ()
             outcome = self._wire.again(query, transports, credentials, remote)

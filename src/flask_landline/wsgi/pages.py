@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from flask import Blueprint, Flask, Response, has_request_context, jsonify, request, send_from_directory, url_for
 from markupsafe import Markup
 
 from ..protocol.openapi import describe
+from ..protocol.origins import Origins
 from ..protocol.problem import method_refused, not_here, problem
 from ..state import State
 from ..wire import ALL
@@ -33,8 +35,9 @@ def add_pages(app: Flask, state: State) -> None:
     prefix = state.config.prefix
     blueprint = Blueprint("landline", "flask_landline", url_prefix=prefix)
     place = on_every_host(app, blueprint)
+    origins = Origins(state.config.origins)
     for endpoint, name in _FILES.items():
-        blueprint.add_url_rule(f"/{name}", endpoint, _serve, defaults={"name": name}, **place)
+        blueprint.add_url_rule(f"/{name}", endpoint, _server(origins), defaults={"name": name}, **place)
     describing = lambda: jsonify(describe(prefix, ALL, state.config.hold))  # noqa: E731
     blueprint.add_url_rule(f"/{_DESCRIPTION}", "openapi", describing, **place)
     names = (*_FILES.values(), _DESCRIPTION, "poll", "events", "ws")
@@ -67,6 +70,21 @@ def landline_script() -> Markup:
     return Markup('<script type="module" src="{}"></script>').format(url_for("landline.script"))
 
 
-def _serve(name: str) -> Response:
-    # Zero seconds, revalidated by ETag: a page and its server are never two versions apart.
-    return send_from_directory(_STATIC, name, max_age=0)
+def _server(origins: Origins) -> Callable[[str], Response]:
+    """Return the view that serves the files, to pages of the origins as well that may read here.
+
+    A module is fetched with CORS, and without cookies unless it says otherwise. A page of another origin may load the
+    script from here whether it may read or not; what it then asks is refused.
+    """
+
+    def serve(name: str) -> Response:
+        # Zero seconds, revalidated by ETag: a page and its server are never two versions apart.
+        response = send_from_directory(_STATIC, name, max_age=0)
+        for header, value in origins.share(request.headers.get("Origin")):
+            if header == "Vary":
+                response.vary.update(value.split(", "))
+            else:
+                response.headers[header] = value
+        return response
+
+    return serve

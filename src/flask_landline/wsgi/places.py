@@ -156,7 +156,7 @@ class Places:
                 due = self._state.sources.ask(hold.items)
                 try:
                     reading = self._state.hub.read(hold.names, hold.cursor)
-                    snapshots = self._state.snapshots(hold.items, reading, environ)
+                    snapshots = self._state.snapshots(hold.items, reading, hold.site)
                     # After reading, snapshots too: nothing is sent of what came behind the revocation.
                     if self._state.gate.is_revoked(hold.grant, ask_log=bool(snapshots)):
                         nothing = Reading((), hold.cursor, hold.cursor)
@@ -192,7 +192,7 @@ class Places:
                 due = self._state.sources.ask(hold.items)
                 try:
                     reading = self._state.hub.read(hold.names, cursor)
-                    snapshots = self._state.snapshots(hold.items, reading)
+                    snapshots = self._state.snapshots(hold.items, reading, hold.site)
                     # After reading, snapshots too: nothing is sent of what came behind the revocation.
                     revoked = self._state.gate.is_revoked(hold.grant, ask_log=bool(snapshots))
                     if revoked:
