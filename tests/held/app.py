@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from wsgiref.validate import validator
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, render_template_string, request
 from flask_landline import Landline, connection
 from flask_landline.protocol import sse
 from flask_landline.protocol.websocket import Incoming, WebSocket
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, State
+from werkzeug.exceptions import NotFound
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -102,6 +105,15 @@ def create_tracked_app() -> "WSGIApplication":
             raise
 
     return tracked
+
+
+def create_mounted_app() -> "WSGIApplication":
+    """Mount the app under a path, beside nothing; what it is asked by the second door passes a `ProxyFix`."""
+    app = create_app()
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1)  # type: ignore[method-assign]
+    app.add_url_rule("/page", view_func=lambda: render_template_string("{{ landline_script() }}"))
+    live.channel("mounted").reader(lambda: request.script_root == "/shop")
+    return DispatcherMiddleware(NotFound(), {"/shop": app.wsgi_app})
 
 
 def create_checked_app() -> "WSGIApplication":
