@@ -1,8 +1,10 @@
 """Reader functions are asked in a real request of the app, through either door; what is not a yes is none (WIRE §9)."""
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from flask import Flask, Response, abort, g, got_request_exception, make_response, redirect, request, session
@@ -391,3 +393,40 @@ def test_reader_may_be_nobody_in_particular(make_app: Callable[..., App]) -> Non
     assert "grant" not in app.poll("room", grant=grant).json
     app.live.revoke(channel="room")
     assert "grant" in app.poll("room", grant=grant).json
+
+
+# How many are asked.
+
+
+@pytest.mark.parametrize(
+    ("refused", "asked", "named"),
+    [
+        (set(range(100)), 10, range(10)),
+        (set(range(50, 100)), 60, range(50, 60)),
+        (set(range(9)), 100, range(9)),
+        (set(range(10)), 10, range(10)),
+        ({*range(9), 99}, 100, [*range(9), 99]),
+    ],
+    ids=["all", "the second half", "nine", "ten", "the tenth at the end"],
+)
+def test_after_ten_refusals_nothing_more_is_asked(
+    refused: set[int], asked: int, named: Iterable[int], room: App
+) -> None:
+    """The rest is refused unasked; those found decide the status, and are named."""
+    seen: list[int] = []
+    reader(room, lambda room_id: note(seen, room_id) and room_id not in refused)
+    names = [f"room/{number}" for number in range(100)]
+    query = urlencode([("channel", name) for name in names])
+    for ask in (lambda: room.poll(*names).body, lambda: second_door(room, query)[1]):
+        answer = json.loads(ask())
+        assert (answer["code"], answer["status"]) == ("not-allowed", 403)
+        assert answer["channels"] == [f"room/{number}" for number in named]
+        assert seen == list(range(asked))
+        seen.clear()
+
+
+def test_refusals_found_decide_the_status(room: App) -> None:
+    """An eleventh that would say 401 is not asked."""
+    reader(room, lambda room_id: abort(401) if room_id == 10 else False)
+    assert room.poll(*[f"room/{number}" for number in range(11)]).status == 403
+    assert room.poll(*[f"room/{number}" for number in range(1, 11)]).status == 401

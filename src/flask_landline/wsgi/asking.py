@@ -30,6 +30,9 @@ from . import sessions
 
 VISIT = "landline.visit"
 """Where in the WSGI environment the question is. No header can put anything there."""
+MOST_REFUSED = 10
+"""Refusals in one request after which nothing more is asked. A reader is refused few channels, unless somebody makes
+the app look up a hundred that are not theirs, which is the app's time."""
 _YES = 204
 """The view's own status: with another one, somebody else has answered."""
 
@@ -108,8 +111,13 @@ class _Visit:
     def ask(self) -> None:
         """Ask each reader function; called by the view, and what it raises is the view's error."""
         with self.session.keeping_content():
-            verdicts = {item.name: _verdict(item) for item in self._items}
-            refused = {name: status for name, status in verdicts.items() if status is not None}
+            refused: dict[str, int] = {}
+            for item in self._items:
+                status = _verdict(item)
+                if status is not None:
+                    refused[item.name] = status
+                if len(refused) >= MOST_REFUSED:
+                    break  # the rest is refused with them, unasked
             if not refused:
                 self._identity = _identity(self._identity_function)
         self._refused = refused
