@@ -30,8 +30,9 @@ LONGEST_KEY = 4096
 
 Key = tuple[str, tuple[str, ...], Credentials, bool]
 """Query, what can be offered, credentials that its grant is bound to, whether the connection closes."""
-Entry = tuple[object, float | None, "Reply | Hold"]
-"""The hub's mark at which it was true, until when it is (Unix seconds; None: for good), and the outcome."""
+Entry = tuple[object, float | None, float | None, "Reply | Hold"]
+"""The hub's mark at which it was true, until when its grant is good, until when its events may be given (both Unix
+seconds; None: for good), and the outcome."""
 
 
 class Remembered:
@@ -64,4 +65,4 @@ class Remembered:
 
 
 def _size(entry: Entry) -> int:
-    return len(entry[2].body) if isinstance(entry[2], Reply) else 0
+    return len(entry[3].body) if isinstance(entry[3], Reply) else 0

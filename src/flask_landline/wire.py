@@ -193,10 +193,12 @@ class Wire:
         remembered = self._remembered.get((query, transports, credentials, close))
         if remembered is None:
             return None
-        mark, until, outcome = remembered
+        mark, until, lasts, outcome = remembered
         try:
             # The mark moves with each event, and so with each revocation.
-            if mark is self._state.hub.mark() and (until is None or self.gate.is_current(until)):
+            if mark is not self._state.hub.mark() or (lasts is not None and lasts <= self._clock()):
+                return None
+            if until is None or self.gate.is_current(until):
                 if not self.limits.allow(remote):
                     return None
                 self.meter.count()
@@ -400,9 +402,8 @@ class Wire:
         if grant is not None and not is_with_grant(query):
             return
         credentials = self.gate.credentials_of(visit.request.headers) if is_with_grant(query) else ()
-        ends = [lasts, self.gate.renews(grant) if grant is not None else None]
-        until = min((end for end in ends if end is not None), default=None)
-        remembered.put((query, visit.transports, credentials, visit.close), (visit.mark, until, outcome))
+        until = self.gate.renews(grant) if grant is not None else None
+        remembered.put((query, visit.transports, credentials, visit.close), (visit.mark, until, lasts, outcome))
 
 
 def is_with_grant(query: str) -> bool:
