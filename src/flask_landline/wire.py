@@ -220,10 +220,7 @@ class Wire:
         try:
             self.limits.check(request.remote)
             if request.method not in ("GET", "HEAD"):
-                preflight = self._origins.preflight(request.headers) if request.method == "OPTIONS" else None
-                if preflight is not None:
-                    return preflight
-                raise method_refused(request.method)
+                return self._preflight(request)
             refuse_embedded(request.headers)
             ask, items = self._parse(request)
             is_public = not guarded(items)
@@ -248,6 +245,12 @@ class Wire:
             return problem(refusal, headers)
         except LogError as error:
             return self.unreadable(error, headers)
+
+    def _preflight(self, request: Request) -> Reply:
+        preflight = self._origins.preflight(request.headers) if request.method == "OPTIONS" else None
+        if preflight is None:
+            raise method_refused(request.method)
+        return preflight
 
     def _answer_headers(self, request: Request, *, public: bool, by_host: bool) -> Headers:
         # nginx's cache tells answers apart by the upstream's name and the path; a snapshot is of its host.
