@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 from flask_landline import UsageError, keys
-from flask_landline.access import Grant
+from flask_landline.access import Consent, Gate, Grant
 from flask_landline.cursor import Cursor
+from flask_landline.protocol.request import Request
 from flask_landline.testing import Clock
 
 from tests.rooms import AGE, BOB, Rooms
@@ -74,6 +75,44 @@ def test_answer_remembered_for_a_grant_ends_when_the_clock_is_set_right(rooms: R
 def test_line_that_a_grant_opened_is_never_held_for_longer_than_a_grant_lives(rooms: Rooms, clock: Clock) -> None:
     grant = Grant(("room/1",), (), clock() + 12 * AGE, Cursor(rooms.app.state.log.epoch, 0), "")
     assert rooms.gate.seconds_left(grant) == AGE
+
+
+def test_revocation_is_not_forgotten_while_a_clock_is_ahead(rooms: Rooms, clock: Clock) -> None:
+    """Else what it voids is good again when the clock is set right."""
+    state = rooms.app.state
+    gate = Gate(
+        rooms.app.flask,
+        state.hub,
+        state.config,
+        lambda *_: Consent("ann"),
+        forwarded=state.forwarded,
+        clock=clock,
+        rand=lambda: 0.0,
+    )
+    request, items = Request("GET", "/landline/poll", "", {}, "127.0.0.1"), [state.channels.require("room/1")]
+    grant = gate.admit(request, items, None).grant
+    assert grant is not None
+    assert gate.check(request, items, grant.token) is not None
+    rooms.app.live.revoke("ann")
+    for ahead in (3600.0, -3600.0):
+        assert gate.check(request, items, grant.token) is None
+        clock.advance(ahead)
+        rooms.app.live.publish("news", 1)  # so that revocations are looked at, and old ones forgotten
+        gate.revocations.cover(grant)
+    assert gate.check(request, items, grant.token) is None
+
+
+def test_grant_from_before_trimmed_revocations_is_none(make_rooms: Callable[..., Rooms], clock: Clock) -> None:
+    """A clock that was ahead had them trimmed, and a process that begins later cannot know what they were."""
+    rooms = make_rooms(log="sqlite:")
+    grant = rooms.grant()
+    rooms.app.live.revoke("ann")
+    clock.advance(3600.0)
+    assert rooms.app.state.log.trim() == 1
+    clock.advance(-3600.0)
+    later = make_rooms(log="sqlite:")
+    assert not later.is_good(grant)
+    assert later.is_good(later.grant())
 
 
 # Keys that are changed.

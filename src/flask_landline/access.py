@@ -128,7 +128,7 @@ class Gate:
         self._headers = tuple(name.lower() for name in config.credentials)
         self._keys = tuple("HTTP_" + name.upper().replace("-", "_") for name in config.credentials)
         self._known: dict[tuple[str, tuple[str, ...], Credentials], Grant] = {}
-        self.revocations = Revocations(hub, keep_for(config), clock)
+        self.revocations = Revocations(hub, keep_for(config))
 
     def admit(self, request: Request, items: Iterable[Resolved], token: str | None) -> Admission:
         """Let a reader in by the grant it brought, by a new one, or by none where all channels are public.
@@ -256,16 +256,20 @@ class Revocations:
     Args:
         hub: reads the log.
         keep_for: seconds for which a revocation matters.
-        clock: Unix seconds.
+        clock: monotonic seconds. A wall clock that is ahead for a while would have revocations forgotten, and the
+            grants they void would be good again once it is set right.
     """
 
-    def __init__(self, hub: Hub, keep_for: float, clock: Callable[[], float]) -> None:
+    def __init__(self, hub: Hub, keep_for: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._hub = hub
         self._keep_for = keep_for
         self._clock = clock
         self._position: Position = Word.START
         self._newest: dict[tuple[str, str], tuple[int, float]] = {}
-        """Of each reader's mark and each channel the newest revocation's offset and time, oldest first."""
+        """Of each reader's mark and each channel the newest revocation's offset, and when it was read, oldest first."""
+        self._floor = 0
+        """Offset up to which the log has revocations no more. A grant from before it has ended long since, or a clock
+        was ahead when they were trimmed, and nobody knows what was revoked."""
         self.after_fork()
         forks.register(self)
 
@@ -288,22 +292,28 @@ class Revocations:
             keys = [("channel", name) for name in grant.names] + [("who", mark) for mark in grant.who]
             newest = max(self._newest.get(key, (0, 0.0))[0] for key in keys)
             assert isinstance(self._position, Cursor)
-            return grant.given.epoch != self._position.epoch or newest > grant.given.offset
+            missed = max(newest, self._floor)
+            return grant.given.epoch != self._position.epoch or missed > grant.given.offset
 
     def _catch_up(self) -> None:
-        more = True
+        more, now = True, self._clock()
         while more:
+            is_gap = self._position is Word.START
             reading = self._hub.read((RESERVED,), self._position)
-            if reading.reset is not None and reading.reset.reason != "trimmed":
-                self._newest.clear()
+            if reading.reset is not None:
+                is_gap = True
+                if reading.reset.reason != "trimmed":
+                    self._newest.clear()
+            if is_gap:  # after reading: what was trimmed in between is noticed
+                self._floor = self._hub.floor(RESERVED)
             for event in reading.events:
                 for kind, marks in event.data.items():
                     for mark in marks:
                         self._newest.pop((kind, mark), None)
-                        self._newest[kind, mark] = event.offset, event.at
+                        self._newest[kind, mark] = event.offset, now
             more = reading.more
             self._position = reading.cursor if more else reading.tail
-        forgotten = self._clock() - self._keep_for
+        forgotten = now - self._keep_for
         while self._newest and next(iter(self._newest.values()))[1] < forgotten:
             del self._newest[next(iter(self._newest))]
 

@@ -155,6 +155,14 @@ class Hub:
             return self.read(channels, position, limit)
         return page(events, tail, tail, reset, limit)
 
+    def floor(self, channel: str) -> int:
+        """Return the newest offset of a channel that the log no longer keeps, 0 if it keeps all; asks the log.
+
+        Raises:
+            LogError: the log cannot be read.
+        """
+        return self._log.floor((channel,)).get(channel, 0)
+
     def since(self, position: Cursor) -> list[Event] | None:
         """Return what all channels have between a position and the window's end, without asking the log.
 
