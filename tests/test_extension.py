@@ -123,7 +123,7 @@ def test_publish_works_in_a_forked_child(make_app) -> None:
     app = make_app(log="sqlite:")
     orders = app.live.channel("orders")
     orders.publish(1)
-    assert in_child(lambda: orders.publish(2).offset) == 2
+    assert in_child(lambda: orders.publish(2).offset) == 3
     child = multiprocessing.get_context("fork").Process(target=orders.publish, args=(3,))
     child.start()
     child.join(30.0)

@@ -307,6 +307,8 @@ class Revocations:
             if is_gap:  # after reading: what was trimmed in between is noticed
                 self._floor = self._hub.floor(RESERVED)
             for event in reading.events:
+                if "app" in event.data:
+                    continue  # what an app says of itself: see `apps`
                 for kind, marks in event.data.items():
                     for mark in marks:
                         self._newest.pop((kind, mark), None)

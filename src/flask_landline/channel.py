@@ -83,6 +83,7 @@ class Channel:
         """
         self.reader_function = function
         self._landline.channels.guarded = True
+        self._landline.channels.guards += 1
         return function
 
     def revoke(self, /, **parts: Any) -> None:
@@ -149,6 +150,8 @@ class Channels:
         """What each rule matches by, and the rule."""
         self.guarded = False
         """Whether one of them has a reader function."""
+        self.guards = 0
+        """Reader functions given so far: a change here is a change of what is guarded."""
         self.resolve = functools.lru_cache(_RESOLVED)(self._resolve)
 
     def __iter__(self) -> Any:

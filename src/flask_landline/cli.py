@@ -11,6 +11,7 @@ import click
 from flask import current_app
 from flask.cli import ScriptInfo, with_appcontext
 
+from .channel import RESERVED
 from .cursor import Position, parse_position
 from .errors import LandlineError
 from .protocol.request import shown
@@ -78,6 +79,7 @@ def channels() -> None:
     rows += [
         (name, str(newest or "-"), str(kept), str(oldest or "-"))
         for name, kept, oldest, newest in _tell(state.log.channels)
+        if name != RESERVED  # revocations, and what apps say of themselves
     ]
     width = max(len(row[0]) for row in rows)
     for name, *numbers in rows:

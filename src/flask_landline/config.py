@@ -46,6 +46,10 @@ class Config:
     """Where events are stored, as a URL. The default is a file in the app's instance folder: durable, shared
     by all processes of the machine, and nothing to install."""
 
+    log_apps: tuple[str, ...] = ()
+    """Names of the apps that may have this log together; an app that is not named is warned. None named: the first app
+    that used it, because two apps mostly share a log by mistake."""
+
     synchronous: str = "FULL"
     """SQLite's `PRAGMA synchronous`: FULL syncs at each publish; NORMAL may lose the last events in a power
     cut, and publishes many times faster on slow disks."""
@@ -188,6 +192,9 @@ def _check_kinds(given: Mapping[str, Any]) -> None:
     listen = given.get("LANDLINE_LISTEN")
     if listen is not None and not isinstance(listen, str):
         raise UsageError(f"LANDLINE_LISTEN is {listen!r}; give 'host:port' such as '127.0.0.1:8001', or 'unix:/path'.")
+    apps = given.get("LANDLINE_LOG_APPS", ())
+    if not isinstance(apps, (tuple, list)) or not all(isinstance(name, str) and name for name in apps):
+        raise UsageError(f"LANDLINE_LOG_APPS is {apps!r}; give a list of the apps' names: ['shop', 'admin'].")
     origins = given.get("LANDLINE_ORIGINS", ())
     if not isinstance(origins, (tuple, list)):
         raise UsageError(f"LANDLINE_ORIGINS is {origins!r}; give a list of whole origins: ['https://app.example.org'].")

@@ -108,6 +108,11 @@ class Hub:
                 window = self._refresh()
             return Cursor(window.epoch, window.end)
 
+    @property
+    def known(self) -> object:
+        """What `mark` returned last, without asking the log: it stands for all that any reading so far can hold."""
+        return self._mark
+
     def stale(self) -> None:
         """Have the next read ask the log: something was appended here."""
         self._fresh_until = 0.0

@@ -198,7 +198,7 @@ class SideLoop:
             line.close("failed")
             raise
         try:
-            revoked = self._is_revoked(line)  # since the request was let through
+            revoked = self._state.is_closed(hold.items, hold.grant)  # since the request was let through
         except LogError as error:
             self._hub.warn("A line ends, as the log cannot say whether its grant is revoked.", error)
             revoked = True  # nobody knows: it may ask again
@@ -290,12 +290,15 @@ class SideLoop:
             self._read_on(feed.hold, lines, before)
 
     def _end_revoked(self) -> bool:
-        """Say goodbye to lines whose grants are revoked; False if nobody knows which, and it is tried again soon.
+        """Say goodbye to lines whose grants are revoked, or whose channels another app guards now.
+
+        Returns False if nobody knows which, and it is tried again soon.
 
         It looks at every line: revocations are rare.
         """
         try:
-            revoked = [line for line in self._lines if line.open and self._is_revoked(line)]
+            closed = {feed for feed in self._feeds if self._state.apps.closes(feed.hold.items)}
+            revoked = [line for line in self._lines if line.open and (line.feed in closed or self._is_revoked(line))]
         except LogError as error:
             self._hub.warn("Held lines wait until the log can say which grants are revoked.", error)
             self._retry_later()
@@ -304,21 +307,19 @@ class SideLoop:
             self._say_goodbye(line, max(RETURN_WITHIN, len(revoked) / RETURN_RATE))
         return True
 
-    async def _without_revoked(self, lines: list[Line], *, ask_log: bool) -> list[Line]:
-        """Say goodbye to those lines whose grants are revoked, and return the others.
+    async def _without_closed(self, hold: Hold, lines: list[Line], *, ask_log: bool) -> list[Line]:
+        """Say goodbye to those lines to which what was read must not be sent, and return the others.
 
         Raises:
             LogError: nobody knows which are.
         """
-        grants = {line.grant for line in lines if line.grant is not None}
-        if not grants:
-            return lines
-        is_revoked = functools.partial(self._state.gate.is_revoked, ask_log=ask_log)
-        revoked = await self.call(lambda: {grant for grant in grants if is_revoked(grant)})
+        grants = {line.grant for line in lines}
+        is_closed = functools.partial(self._state.is_closed, hold.items, ask_log=ask_log)
+        closed = await self.call(lambda: {grant for grant in grants if is_closed(grant)})
         for line in lines:
-            if line.open and line.grant in revoked:
+            if line.open and line.grant in closed:
                 self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
-        return [line for line in lines if line.grant not in revoked]
+        return [line for line in lines if line.grant not in closed]
 
     def _is_revoked(self, line: Line) -> bool:
         return self._state.gate.is_revoked(line.grant)
@@ -341,6 +342,14 @@ class SideLoop:
         events = self._hub.peek(hold.names, cursor, self._position.offset)
         if events is None or len(events) > PAGE_EVENTS:
             return False
+        # `_deliver` looks at all grants, but for what other apps guard only at feeds, and these lines are in none yet.
+        try:
+            if self._state.apps.closes(hold.items):
+                for line in lines:
+                    self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
+                return True
+        except LogError:
+            return False  # reading on for them finds the same, and waits
         if events:
             reading = page(events, cursor, self._position, None, PAGE_EVENTS)
             if reading.more:
@@ -370,7 +379,7 @@ class SideLoop:
                 snapshots = await self.call(self._state.snapshots, hold.items, reading, hold.site)
                 # After reading, and before anything is sent: what came behind a revocation may be in the reading, and
                 # the wake-up that has `_deliver` end its lines may be late.
-                lines = await self._without_revoked(lines, ask_log=bool(snapshots))
+                lines = await self._without_closed(hold, lines, ask_log=bool(snapshots))
             except LogError as error:
                 self._hub.warn("A held line waits until it can be told more.", error)
                 await asyncio.sleep(RETRY_PAUSE)

@@ -12,7 +12,8 @@ from typing import Any
 
 from flask import Flask
 
-from .access import Gate, keep_for
+from .access import Gate, Grant, keep_for
+from .apps import Apps
 from .channel import MAX_NAME, RESERVED, Channels, Resolved
 from .config import Config, bits
 from .cursor import Cursor
@@ -59,6 +60,7 @@ class State:
             keep_for=self._keep_for,
         )
         self.sources = Sources(self.log, call=self._call_source, publish=self.publish, encode=self.encode)
+        self.apps = Apps(app.name, channels, self.log, self.hub, self.config)
         self.forwarded = Forwarded(self.config.trusted_hops, lambda: app.wsgi_app)
         self.gate = Gate(app, self.hub, self.config, Asking(app, self.config.identity), forwarded=self.forwarded)
         self.closing: list[Callable[[], None]] = []
@@ -70,7 +72,10 @@ class State:
     def publish(self, name: str, data: Any) -> Event:
         """Store an event; see `Landline.publish`."""
         resolved = self.channels.require(name)
-        event = self.log.append(name, self.encode(data, self.config.max_event), resolved.channel.retention)
+        payload = self.encode(data, self.config.max_event)
+        self.apps.state()  # before the event: in the log's order, what is guarded comes after the word that it is
+        self.apps.require_own(resolved)
+        event = self.log.append(name, payload, resolved.channel.retention)
         self.hub.stale()
         self._trim_if_due()
         return event
@@ -91,6 +96,16 @@ class State:
         self.log.append(RESERVED, self.encode(what), Retention(None, keep_for(self.config)))
         self.hub.stale()
         self._trim_if_due()
+
+    def is_closed(self, items: Iterable[Resolved], grant: Grant | None, *, ask_log: bool = False) -> bool:
+        """Tell whether what was read must not be sent: the reader was revoked, or another app guards what is open here.
+
+        On every path this is asked between reading and sending; see `Gate.is_revoked`.
+
+        Raises:
+            LogError: the log cannot be read, so nothing may be sent.
+        """
+        return self.gate.is_revoked(grant, ask_log=ask_log) or self.apps.closes(items)
 
     def encode(self, data: Any, max_bytes: int | None = None) -> str:
         """Return the JSON text of a value."""

@@ -22,7 +22,7 @@ from .pressure import Meter, Pressure
 from .protocol.advice import Advice
 from .protocol.origins import Headers, Origins, foreign_origin, refuse_embedded
 from .protocol.poll import LongPoll, answer, cache_control
-from .protocol.problem import busy, log_unavailable, method_refused, problem, rights_change
+from .protocol.problem import app_failed, busy, log_unavailable, method_refused, problem, rights_change
 from .protocol.reply import Reply
 from .protocol.request import Ask, Request, bad_request, parse_poll, parse_socket, parse_stream
 from .protocol.sse import SSE, stream_head
@@ -228,6 +228,7 @@ class Wire:
             site = self._state.forwarded.seen(request) if by_host else ""
             headers = self._answer_headers(request, public=is_public, by_host=by_host)
             is_foreign = self._is_foreign(request, public=is_public)
+            self._state.apps.state()
             mark = self._state.hub.mark()  # first: what is revoked from here on moves it, and voids the answer
             token = ask.grant
             for _ in range(ADMISSIONS):
@@ -284,7 +285,7 @@ class Wire:
             ask, items = self._parse(request)
             closed = guarded(items)
             is_known = not closed or self.gate.check(request, closed, ask.grant) is not None
-            return not is_known or any(_calls_app(item) for item in items)
+            return self._state.apps.due or not is_known or any(_calls_app(item) for item in items)
         except (Refusal, LogError):
             return False
 
@@ -398,6 +399,8 @@ class Wire:
         # After reading, snapshots too: what came behind a revocation may be in them, though the grant was good before.
         if self.gate.is_revoked(visit.grant, ask_log=bool(snapshots)):
             raise _Revoked
+        if self._state.apps.closes(items):
+            raise app_failed()
         return reading, snapshots
 
     def _remember(self, remembered: Remembered, visit: Visit, outcome: Reply | Hold, lasts: float | None) -> None:

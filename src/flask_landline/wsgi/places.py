@@ -158,7 +158,7 @@ class Places:
                     reading = self._state.hub.read(hold.names, hold.cursor)
                     snapshots = self._state.snapshots(hold.items, reading, hold.site)
                     # After reading, snapshots too: nothing is sent of what came behind the revocation.
-                    if self._state.gate.is_revoked(hold.grant, ask_log=bool(snapshots)):
+                    if self._state.is_closed(hold.items, hold.grant, ask_log=bool(snapshots)):
                         nothing = Reading((), hold.cursor, hold.cursor)
                         reply = hold.transport.reply(nothing, (), self._wire.advice(hold.transports))
                         return send(reply, environ, start_response)
@@ -194,7 +194,7 @@ class Places:
                     reading = self._state.hub.read(hold.names, cursor)
                     snapshots = self._state.snapshots(hold.items, reading, hold.site)
                     # After reading, snapshots too: nothing is sent of what came behind the revocation.
-                    revoked = self._state.gate.is_revoked(hold.grant, ask_log=bool(snapshots))
+                    revoked = self._state.is_closed(hold.items, hold.grant, ask_log=bool(snapshots))
                     if revoked:
                         continue
                 except LogError as error:
