@@ -151,6 +151,7 @@ def test_many_processes_that_start_together_say_it_once(tmp_path: Any) -> None:
 def test_app_that_starts_again_and_again_fills_no_log(log: MemoryLog) -> None:
     sites = [Site("shop", log, closed=True) for _ in range(50)]
     for site in sites:
+        log._leases.clear()  # each starts when the one before it is long gone
         site.channel.publish(1)
     assert len(sites[0].said()) == 1
 
