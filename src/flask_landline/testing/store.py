@@ -125,16 +125,20 @@ def _forked_while_others_append(log: Log) -> list[int]:
     Nothing of that may stay in the child: a lock held, a transaction begun.
     """
     forked = threading.Event()
+    begun = [threading.Event(), threading.Event()]
 
-    def publish() -> None:
+    def publish(own: threading.Event) -> None:
         while not forked.is_set():
             log.append("a", "1")
+            own.set()
 
     def fork() -> list[int]:
         try:
+            for own in begun:  # else the children could be forked before there is anything to fork amid
+                assert own.wait(PATIENCE)
             return [in_child(lambda: log.append("b", "2").offset) for _ in range(5)]
         finally:
             forked.set()
 
-    offsets: list[int] = in_threads(publish, publish, fork)[2]
+    offsets: list[int] = in_threads(lambda: publish(begun[0]), lambda: publish(begun[1]), fork)[2]
     return offsets

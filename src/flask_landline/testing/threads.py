@@ -7,7 +7,7 @@ import threading
 from ..event import Event
 from ..logs.base import Log, Retention
 from .fixtures import FOR_EVER, LogFixtures, offsets_of
-from .tools import in_threads
+from .tools import PATIENCE, in_threads
 
 
 class ThreadsContract(LogFixtures):
@@ -61,24 +61,30 @@ class ThreadsContract(LogFixtures):
         """A reader that asks for the floor after reading notices every event that was trimmed under it."""
         given: list[Event] = []
         readings: list[tuple[list[Event], int]] = []
-        done = threading.Event()
+        done, looked = threading.Event(), threading.Event()
 
         def publish() -> None:
-            for number in range(200):
-                event = log.append("a", str(number), Retention(keep=3, keep_for=None))
-                given.append(event)
-            done.set()
+            try:
+                for number in range(200):
+                    event = log.append("a", str(number), Retention(keep=3, keep_for=None))
+                    given.append(event)
+                    if number == 20:  # a reader that has not begun by now begins among the appends that follow
+                        assert looked.wait(PATIENCE)
+            finally:
+                done.set()
 
         def follow() -> None:
             while not done.is_set():
                 events = log.read(0, 1000, ["a"])
-                readings.append((events, log.floor(["a"]).get("a", 0)))
+                if events:
+                    readings.append((events, log.floor(["a"]).get("a", 0)))
+                    looked.set()
 
         in_threads(publish, follow)
+        assert readings
         for events, floor in readings:
-            if events:
-                wanted = [event for event in given if floor < event.offset <= events[-1].offset]
-                assert [event for event in events if event.offset > floor] == wanted
+            wanted = [event for event in given if floor < event.offset <= events[-1].offset]
+            assert [event for event in events if event.offset > floor] == wanted
 
     def test_closed_log_opens_anew_at_the_next_call(self, log: Log) -> None:
         event = log.append("a", "1")

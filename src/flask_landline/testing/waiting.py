@@ -33,21 +33,23 @@ class WaitingContract(LogFixtures):
 
     @pytest.mark.parametrize("ending", ["wake", "close"])
     def test_wake_and_close_end_a_wait(self, log: Log, ending: str) -> None:
+        """Two threads wait for ever; a third ends waits until both have returned."""
         tail = log.tail()
-        ended = threading.Event()
+        ended = [threading.Event(), threading.Event()]
 
-        def wait() -> bool:
+        def wait(own: threading.Event) -> bool:
             try:
                 return log.wait(tail, 10 * PATIENCE)
             finally:
-                ended.set()
+                own.set()
 
         def end() -> None:
-            # Again and again: nobody can tell from outside that the wait has begun.
-            while not ended.wait(0.005):
-                getattr(log, ending)()
+            # Again and again, for each: from outside a thread cannot see that the other's wait has begun.
+            for own in ended:
+                while not own.wait(0.005):
+                    getattr(log, ending)()
 
-        assert in_threads(wait, wait, end)[:2] == [False, False]
+        assert in_threads(lambda: wait(ended[0]), lambda: wait(ended[1]), end)[:2] == [False, False]
 
     # Leases.
 
