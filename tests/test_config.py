@@ -190,7 +190,6 @@ def test_log_of_ones_own_is_used_as_it_is() -> None:
         "",
         "sqlite:x.db",
         "sqlite://host/x.db",
-        "sqlite:///",
         "memory:x",
         "redis://x",
         None,
@@ -201,6 +200,42 @@ def test_log_of_ones_own_is_used_as_it_is() -> None:
 def test_url_that_names_no_log_is_refused(url: object) -> None:
     with pytest.raises(UsageError, match=r"LANDLINE_LOG is .*names no log\. Use 'sqlite:'"):
         open_log(url, folder=Path("/instance"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite::memory:",
+        "sqlite://:memory:",
+        "sqlite:///:memory:",
+        "sqlite:////:memory:",
+        "sqlite:///sub/:memory:/",
+        "sqlite:///:memory:?cache=shared",
+        "sqlite:///file::memory:",
+        "sqlite:///file::memory:?cache=shared",
+        "sqlite:///file:name?mode=memory&cache=shared",
+        "sqlite:///name?mode=memory",
+    ],
+)
+def test_sqlite_url_of_a_database_in_memory_is_refused_and_names_memory(url: str, tmp_path: Path) -> None:
+    """A file of that name would outlive the process: the next run of a test would read the events of this one."""
+    with pytest.raises(UsageError, match=r"^LANDLINE_LOG is '.*', an SQLite database in memory\. Use 'memory:'"):
+        App(tmp_path, log=url)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["sqlite:///file:name.db", "sqlite:///name.db?timeout=5", "sqlite:////srv/name.db?"])
+def test_sqlite_url_with_more_than_a_path_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="by a path alone, without 'file:' and parameters"):
+        open_log(url, folder=Path("/instance"))
+
+
+@pytest.mark.parametrize("path", [":memory:", ""])
+def test_sqlite_log_refuses_a_path_that_is_no_file(path: str) -> None:
+    with pytest.raises(UsageError, match="database in memory"):
+        SQLiteLog(path)
 
 
 def test_wrong_synchronous_is_refused() -> None:

@@ -24,11 +24,13 @@ def open_log(url: str | Log, *, folder: Path, synchronous: str = "FULL", mode: i
         mode: who may read and write the files of a log that is made.
 
     Raises:
-        UsageError: the URL names no log.
+        UsageError: the URL names no log, or a database in memory, which no two connections would share.
     """
     if isinstance(url, Log):
         return url
     scheme, _, rest = url.partition(":") if isinstance(url, str) else ("", "", "")
+    if scheme == "sqlite":
+        _require_file(url, rest)
     if scheme == "memory" and not rest:
         from .memory import MemoryLog
 
@@ -41,3 +43,22 @@ def open_log(url: str | Log, *, folder: Path, synchronous: str = "FULL", mode: i
         f"LANDLINE_LOG is {url!r}, which names no log. Use 'sqlite:' (a file in the instance folder), "
         "'sqlite:///file.db', 'sqlite:////absolute/file.db', 'memory:' (one process only), or a Log object."
     )
+
+
+def _require_file(url: str, rest: str) -> None:
+    """Refuse what SQLite or SQLAlchemy takes for a database in memory, or for more than a path.
+
+    As a path each of these would name a file, such as `:memory:` in the instance folder, that outlives the process.
+    """
+    path, mark, parameters = rest.partition("?")
+    name = path.rstrip("/").rpartition("/")[2]
+    if ":memory:" in name or "mode=memory" in parameters or rest in ("//", "///"):
+        raise UsageError(
+            f"LANDLINE_LOG is {url!r}, an SQLite database in memory. Use 'memory:', which keeps the log in the memory "
+            "of this process, or 'sqlite:', which keeps it in a file."
+        )
+    if mark or name.startswith("file:"):
+        raise UsageError(
+            f"LANDLINE_LOG is {url!r}; an SQLite log is named by a path alone, without 'file:' and parameters: "
+            "'sqlite:///file.db'. LANDLINE_SYNCHRONOUS is a key of its own; 'memory:' is a log in memory."
+        )

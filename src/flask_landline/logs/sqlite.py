@@ -63,7 +63,8 @@ class SQLiteLog(Log):
         clock: tells the time in Unix seconds.
 
     Raises:
-        UsageError: `synchronous` is neither.
+        UsageError: `synchronous` is neither, or `path` is SQLite's name for a database in memory: each connection
+            would have one of its own.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class SQLiteLog(Log):
     ) -> None:
         if synchronous not in ("FULL", "NORMAL"):
             raise UsageError(f"LANDLINE_SYNCHRONOUS is {synchronous!r}; use 'FULL' or 'NORMAL'.")
+        if os.fspath(path) in ("", ":memory:"):
+            raise UsageError(f"SQLiteLog({path!r}) would be a database in memory. Give a file, or use MemoryLog().")
         self._path = Path(path)
         self._clock = clock
         self._writer = Connection(self._path, timeout, synchronous, mode, writes=True)
@@ -249,8 +252,9 @@ class SQLiteLog(Log):
             channels.setdefault(item.channel, []).append(item)
         for name, own in channels.items():
             db.execute(
-                "INSERT INTO channels (name, kept) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET kept = kept + ?2",
-                (name, len(own)),
+                "INSERT INTO channels (name, kept) VALUES (:name, :more) "
+                "ON CONFLICT (name) DO UPDATE SET kept = kept + :more",
+                {"name": name, "more": len(own)},
             )
         # One statement for all: in each the GIL is let go, and whoever takes it keeps the whole batch waiting.
         row = db.execute(
@@ -281,9 +285,9 @@ class SQLiteLog(Log):
     @staticmethod
     def _read_one(db: sqlite3.Connection, channel: str, after: int, limit: int) -> list[tuple[str, int, float, str]]:
         return db.execute(
-            "SELECT ?1, offset, at, data FROM events WHERE channel = (SELECT id FROM channels WHERE name = ?1) "
-            "AND offset > ?2 ORDER BY offset LIMIT ?3",
-            (channel, after, limit),
+            "SELECT :name, offset, at, data FROM events WHERE channel = (SELECT id FROM channels WHERE name = :name) "
+            "AND offset > :after ORDER BY offset LIMIT :limit",
+            {"name": channel, "after": after, "limit": limit},
         ).fetchall()
 
 
