@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import multiprocessing
 import threading
 import weakref
@@ -15,6 +16,7 @@ from flask_landline.logs.memory import MemoryLog
 from flask_landline.testing import Clock, in_child, in_threads
 
 from tests.apps import App
+from tests.processes import until
 
 # Publishing.
 
@@ -169,7 +171,7 @@ def test_several_apps_have_a_log_each(tmp_path: Path) -> None:
 def test_several_apps_need_a_context_to_say_which(tmp_path: Path) -> None:
     live, one, two = two_apps(tmp_path)
     for use in (lambda: live.publish("orders", 1), live.cursor):
-        with pytest.raises(UsageError, match=r"several apps\. .* 'with app\.app_context\(\)"):
+        with pytest.raises(UsageError, match=r"several open apps \('.*', '.*'\)\. .* 'with app\.app_context\(\)"):
             use()
     assert one.extensions["landline"].log.tail().offset == two.extensions["landline"].log.tail().offset == 0
 
@@ -177,7 +179,7 @@ def test_several_apps_need_a_context_to_say_which(tmp_path: Path) -> None:
 def test_landline_without_an_app_says_what_to_call() -> None:
     live = Landline()
     live.channel("orders")
-    with pytest.raises(UsageError, match=r"no app yet: call live\.init_app\(app\)"):
+    with pytest.raises(UsageError, match=r"no app that is open: call live\.init_app\(app\)"):
         live.publish("orders", 1)
 
 
@@ -203,18 +205,208 @@ def test_app_is_initialised_once(app: App) -> None:
         app.live.init_app(app.flask)
 
 
-def test_nothing_of_the_app_is_kept(tmp_path: Path) -> None:
-    """An app that is dropped goes away, as in a test suite that makes one for each test."""
+# Which app is meant, where no context says it.
+
+
+def make_flask(folder: Path, name: str = "shop", log: object = "memory:") -> Flask:
+    app = Flask(name, instance_path=str(folder / name))
+    app.config["LANDLINE_LOG"] = log
+    return app
+
+
+def test_only_app_is_meant_though_its_process_holds_it_nowhere_else(tmp_path: Path) -> None:
+    """As in a worker that calls its factory for the set-up alone."""
+    log = MemoryLog()
     live = Landline()
-    app = Flask(__name__, instance_path=str(tmp_path))
-    app.config["LANDLINE_LOG"] = "memory:"
-    live.init_app(app)
-    gone = weakref.ref(app)
-    del app
+    live.channel("orders")
+    live.init_app(make_flask(tmp_path, log=log))
     gc.collect()
-    assert gone() is None
-    with pytest.raises(UsageError, match="no app yet"):
-        live.cursor()
+    live.publish("orders", 1)
+    assert [event.data for event in log.read(0, 10)] == [1]
+
+
+@pytest.mark.parametrize("collected", [False, True], ids=["not collected", "collected"])
+@pytest.mark.parametrize("count", [2, 7, 30])
+def test_several_open_apps_are_an_error_each_time(count: int, collected: bool, tmp_path: Path) -> None:
+    """Whether the apps are collected changes nothing: exhausted are both, and counts around what is kept."""
+    live = Landline()
+    live.channel("orders")
+    for number in range(count):
+        live.init_app(make_flask(tmp_path, f"shop{number}"))
+    if collected:
+        gc.collect()
+    for use in (lambda: live.publish("orders", 1), live.cursor, lambda: live.revoke("x"), live.close):
+        with pytest.raises(UsageError) as caught:
+            use()
+        told = str(caught.value)
+        assert all(f"'shop{number}'" in told for number in range(min(count, 5)))
+        assert (f"and {count - 5} more" in told) == (count > 5)
+        assert "'with app.app_context(): …'" in told
+        assert "'live.close(app)'" in told
+
+
+def test_app_that_is_left_open_is_meant_again(tmp_path: Path) -> None:
+    live = Landline()
+    live.channel("orders")
+    stays, goes = (make_flask(tmp_path, name) for name in ("stays", "goes"))
+    live.init_app(stays)
+    live.init_app(goes)
+    live.close(goes)
+    live.close(goes)
+    gc.collect()
+    live.publish("orders", 1)
+    with stays.app_context():
+        assert live.cursor().endswith("-1")
+    live.close()
+    with pytest.raises(UsageError, match="no app that is open"):
+        live.publish("orders", 1)
+
+
+@pytest.mark.parametrize("collected", [False, True], ids=["not collected", "collected"])
+def test_one_left_of_many_is_the_same_whether_collected_or_not(collected: bool, tmp_path: Path) -> None:
+    live = Landline()
+    live.channel("orders")
+    apps = [make_flask(tmp_path, f"shop{number}") for number in range(30)]
+    for app in apps:
+        live.init_app(app)
+    for app in apps[1:]:
+        live.close(app)
+    del app, apps
+    if collected:
+        gc.collect()
+    with pytest.raises(UsageError, match="the app 'shop0', once one of many"):
+        live.publish("orders", 1)
+
+
+def test_closing_ends_what_serves_an_app_and_another_ones_app_is_refused(app: App, tmp_path: Path) -> None:
+    app.live.channel("orders")
+    with pytest.raises(UsageError, match="does not serve app 'stranger'"):
+        app.live.close(make_flask(tmp_path, "stranger"))
+
+    def close() -> None:
+        until(lambda: bool(app.flask.wsgi_app._threads._held), 10.0, "a held poll")  # type: ignore[attr-defined]
+        app.live.close(app.flask)
+
+    held, _ = in_threads(lambda: app.poll("orders", wait="20", threads=True), close)
+    assert held.json["data"] is None
+    with app.flask.app_context():
+        assert app.live.publish("orders", 1).offset == 1  # a closed log opens anew
+
+
+def test_hundreds_of_apps_that_are_never_closed_do_not_stay(tmp_path: Path) -> None:
+    """As in a test suite that makes one for each test."""
+    live = Landline()
+    gone = []
+
+    def serve(app: Flask) -> None:
+        live.init_app(app)
+        app.test_client().get("/landline/poll?channel=none")
+        gone.append(weakref.ref(app))
+
+    for number in range(100):
+        serve(make_flask(tmp_path, f"shop{number}"))
+    gc.collect()
+    assert sum(reference() is not None for reference in gone) < 10
+
+
+# What is fixed from the first request on.
+
+
+@pytest.mark.parametrize("path", ["/", "/landline/poll?channel=orders", "/landline/landline.js", "/none"])
+def test_channel_after_the_first_request_is_refused_like_a_late_route(path: str, tmp_path: Path) -> None:
+    live = Landline()
+    app = make_flask(tmp_path)
+    live.init_app(app)
+    orders = live.channel("orders")
+    orders.snapshot(lambda: 1)
+    with app.test_client().get(path):
+        pass
+    late = (
+        lambda: live.channel("job-7"),
+        lambda: orders.reader(lambda: True),
+        lambda: orders.snapshot(lambda: 2),
+        lambda: orders.source(1.0)(lambda: None),
+    )
+    for declare in late:
+        with pytest.raises(UsageError, match=r"comes too late: .* live\.channel\('job/<job_id>'\)"):
+            declare()
+    assert orders.reader_function is None
+    assert app.test_client().get("/landline/poll?channel=job-7").status_code == 404
+
+
+def test_channel_declared_in_a_view_is_refused(app: App) -> None:
+    app.flask.add_url_rule("/", "start", lambda: app.live.channel("job-7").rule)
+    app.flask.testing = True
+    with pytest.raises(UsageError, match=r"channel\('job-7'\) comes too late"):
+        app.flask.test_client().get("/")
+
+
+def test_channels_may_be_declared_again_once_the_app_is_closed(tmp_path: Path) -> None:
+    live = Landline()
+    app = make_flask(tmp_path)
+    live.init_app(app)
+    app.test_client().get("/")
+    live.close(app)
+    assert live.channel("orders").rule == "orders"
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_keys_set_after_init_app_are_named_once_at_the_first_request(tmp_path: Path, caplog) -> None:
+    app = make_flask(tmp_path)
+    app.config["LANDLINE_ORIGINS"] = origins = ["https://a.example"]
+    app.config["LANDLINE_INTERVAL"] = 1.0
+    Landline(app)
+    app.config["LANDLINE_LOG"] = "sqlite:////srv/secret"
+    app.config["LANDLINE_HODL"] = 1
+    app.config["LANDLINE_INTERVAL"] = 1
+    origins.append("https://b.example")
+    assert warnings_of(caplog) == []
+    for _ in range(3):
+        app.test_client().get("/")
+    (told,) = warnings_of(caplog)
+    assert told.startswith("LANDLINE_HODL, LANDLINE_LOG, LANDLINE_ORIGINS: set or changed in app.config after")
+    assert "before Landline(app) or init_app" in told
+    assert "secret" not in told
+    app.extensions["landline"].close()
+
+
+def test_keys_set_after_init_app_are_named_to_a_worker_that_publishes(tmp_path: Path, caplog) -> None:
+    app = make_flask(tmp_path)
+    live = Landline(app)
+    live.channel("orders")
+    del app.config["LANDLINE_LOG"]
+    for _ in range(2):
+        live.publish("orders", 1)
+    (told,) = warnings_of(caplog)
+    assert told.startswith("LANDLINE_LOG: set or changed")
+
+
+def test_keys_that_stay_are_not_spoken_of(tmp_path: Path, caplog) -> None:
+    app = make_flask(tmp_path)
+    app.config["LANDLINE_ORIGINS"] = ["https://a.example"]
+    Landline(app)
+    app.config["OTHER"] = 1
+    app.test_client().get("/")
+    assert warnings_of(caplog) == []
+
+
+@pytest.mark.parametrize(
+    ("log", "several", "count"), [("memory:", True, 1), ("memory:", False, 0), ("sqlite:", True, 0)]
+)
+def test_log_in_memory_of_several_processes_is_warned_of_once(
+    log: str, several: bool, count: int, tmp_path: Path, caplog
+) -> None:
+    app = make_flask(tmp_path, log=log)
+    Landline(app).channel("orders")
+    for _ in range(3):
+        app.test_client().get("/landline/poll?channel=orders", environ_overrides={"wsgi.multiprocess": several})
+    told = warnings_of(caplog)
+    assert len(told) == count
+    assert all("LANDLINE_LOG is 'memory:'" in text and "'sqlite:'" in text for text in told)
+    app.extensions["landline"].close()
 
 
 def test_factory_made_app_serves_channels_declared_before_and_after(tmp_path: Path) -> None:

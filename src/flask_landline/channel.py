@@ -81,6 +81,7 @@ class Channel:
         for `LANDLINE_GRANT_AGE` seconds, unless it is revoked. Whatever else it returns or raises is logged, and
         the client is told to ask again later.
         """
+        self._landline.channels.require_setup(f"The reader function of {self!r}")
         self.reader_function = function
         self._landline.channels.guarded = True
         self._landline.channels.guards += 1
@@ -104,6 +105,7 @@ class Channel:
         It is called with the rule's parts in a request context, and returns what `publish` takes. An event may
         be both in the snapshot and after it: apply events idempotently.
         """
+        self._landline.channels.require_setup(f"The snapshot function of {self!r}")
         self.snapshot_function = function
         return function
 
@@ -125,6 +127,7 @@ class Channel:
             raise UsageError(f"source(every={every!r}): give a positive number of seconds, like every=2.0.")
 
         def decorate(function: F) -> F:
+            self._landline.channels.require_setup(f"The source of {self!r}")
             self.source_function = SourceFunction(function, float(every), only_changes)
             return function
 
@@ -148,6 +151,8 @@ class Channels:
         self._declared: dict[str, Channel] = {}
         self._shapes: dict[tuple[object, ...], str] = {}
         """What each rule matches by, and the rule."""
+        self.serving: set[object] = set()
+        """A token for each open app that has had its first request; while there is one, nothing here may change."""
         self.guarded = False
         """Whether one of them has a reader function."""
         self.guards = 0
@@ -157,14 +162,34 @@ class Channels:
     def __iter__(self) -> Any:
         return iter(self._declared.values())
 
+    def require_setup(self, what: str) -> None:
+        """Refuse a change once requests are served, as Flask refuses a late route.
+
+        Only this process would know of it: whether a poll finds a channel, or a reader function, would depend on which
+        process it comes to.
+
+        Args:
+            what: the call that would change something, for the message.
+
+        Raises:
+            UsageError: an open app has had its first request.
+        """
+        if self.serving:
+            raise UsageError(
+                f"{what} comes too late: the app has had its first request, and its other processes would not know. "
+                "Declare channels with their functions where the module is loaded, or in the app factory; what is made "
+                "at run time is a part of a rule: live.channel('job/<job_id>'), then publish(data, job_id=7)."
+            )
+
     def declare(self, channel: Channel) -> None:
         """Add a channel.
 
         Raises:
             UsageError: the rule is malformed or reserved, one of its parts has a name that is, or it is declared
-                already, be it with other names for its parts.
+                already, be it with other names for its parts; or it comes too late.
         """
         rule = channel.rule
+        self.require_setup(f"channel({rule!r})")
         if not isinstance(rule, str) or not rule or rule.startswith("/") or rule.endswith("/"):
             raise UsageError(
                 f"channel({rule!r}): a rule is a name like 'orders' or 'room/<int:room_id>', no slash at its ends."

@@ -17,7 +17,8 @@ from .errors import UsageError
 from .logs.base import Log
 from .protocol.origins import Origins
 
-_KEY_PREFIX = "LANDLINE_"
+KEY_PREFIX = "LANDLINE_"
+"""How every key of ours begins."""
 
 
 _MODE = re.compile("0?[67][0-7][0-7]")
@@ -141,15 +142,15 @@ class Config:
         Raises:
             UsageError: a key is unknown, or has a value it cannot have.
         """
-        given = {key: value for key, value in mapping.items() if key.startswith(_KEY_PREFIX)}
-        known = {_KEY_PREFIX + item.name.upper(): item for item in fields(cls)}
+        given = {key: value for key, value in mapping.items() if key.startswith(KEY_PREFIX)}
+        known = {KEY_PREFIX + item.name.upper(): item for item in fields(cls)}
         for key, value in given.items():
             if key not in known:
                 # Without the prefix, which alone makes any two keys alike.
                 near = difflib.get_close_matches(
-                    key.removeprefix(_KEY_PREFIX), [item.name.upper() for item in known.values()], 1
+                    key.removeprefix(KEY_PREFIX), [item.name.upper() for item in known.values()], 1
                 )
-                hint = f"Did you mean {_KEY_PREFIX}{near[0]}?" if near else f"The keys are {', '.join(known)}."
+                hint = f"Did you mean {KEY_PREFIX}{near[0]}?" if near else f"The keys are {', '.join(known)}."
                 raise UsageError(f"{key} is no configuration key of Landline. {hint}")
             if known[key].metadata:
                 _check_number(key, value, **known[key].metadata)

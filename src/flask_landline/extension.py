@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
+from threading import Lock
 from typing import Any
 
 from flask import Flask, current_app, has_app_context
@@ -14,6 +14,11 @@ from .logs.base import Retention
 from .state import State
 from .wsgi.middleware import WireMiddleware
 from .wsgi.pages import add_pages
+
+_KEPT = 8
+"""Open apps that the object itself holds at most. A test suite may make hundreds and close none of them."""
+_NAMED = 5
+"""Open apps that an error names."""
 
 
 class Landline:
@@ -34,8 +39,7 @@ class Landline:
 
     def __init__(self, app: Flask | None = None) -> None:
         self.channels = Channels()
-        # Weak, and only for publishing where no app context is: a bare thread of a process with one app.
-        self._apps: weakref.WeakSet[Flask] = weakref.WeakSet()
+        self._apps = _OpenApps()
         if app is not None:
             self.init_app(app)
 
@@ -51,7 +55,23 @@ class Landline:
         app.extensions["landline"] = state
         app.wsgi_app = WireMiddleware(app.wsgi_app, state)  # type: ignore[method-assign]
         add_pages(app, state)
-        self._apps.add(app)
+        self._apps.add(app, state)
+
+    def close(self, app: Flask | None = None) -> None:
+        """End what serves an app: held connections are answered, the follower ends, the log is closed.
+
+        For tests, and for a process that has done with an app but goes on. From then on the app counts no more where
+        it is asked which one is meant. It may be closed again, which changes nothing.
+
+        Args:
+            app: which one; None: the current one, or the only one.
+
+        Raises:
+            UsageError: this object does not serve the app, or it is not clear which one is meant.
+        """
+        state = self._state() if app is None else self._state_of(app)
+        state.close()
+        self._apps.discard(state)
 
     def channel(self, rule: str, *, keep: int | None = 1000, keep_for: float | None = 86_400.0) -> Channel:
         """Declare a channel, or with variable parts a family of them.
@@ -63,7 +83,8 @@ class Landline:
             keep_for: seconds an event is kept at least; None: no limit.
 
         Raises:
-            UsageError: the rule or a limit cannot be used, or the rule is declared already.
+            UsageError: the rule or a limit cannot be used, the rule is declared already, or an app that this object
+                serves has had its first request: other processes of it would not know the channel.
         """
         if keep is not None and (not _is_number(keep) or not isinstance(keep, int) or keep < 1):
             raise UsageError(f"channel(keep={keep!r}): give a whole number of events, 1 or more, or None for no limit.")
@@ -116,18 +137,64 @@ class Landline:
         self._state().revoke(identity, channel)
 
     def _state(self) -> State:
-        apps = [current_app._get_current_object()] if has_app_context() else list(self._apps)  # type: ignore[attr-defined]
-        if len(apps) != 1:
-            what = "no app yet: call live.init_app(app)" if not apps else "several apps"
-            raise UsageError(
-                f"This Landline has {what}. Where no request runs, say which: 'with app.app_context(): …'."
-            )
-        state = apps[0].extensions.get("landline")
+        if has_app_context():
+            return self._state_of(current_app._get_current_object())  # type: ignore[attr-defined]
+        return self._state_of(self._apps.only())
+
+    def _state_of(self, app: Flask) -> State:
+        state = app.extensions.get("landline")
         if not isinstance(state, State) or state.channels is not self.channels:
             raise UsageError(
-                f"This Landline does not serve app {apps[0].name!r}. Call live.init_app(app) where it is made."
+                f"This Landline does not serve app {app.name!r}. Call live.init_app(app) where it is made."
             )
         return state
+
+
+class _OpenApps:
+    """The apps given to `init_app` and not closed, so that code outside of any app context has one to mean.
+
+    Which one that is follows from those calls alone, never from what the garbage collector has got round to: an app
+    that its process holds nowhere else stays. Beyond `_KEPT` open apps only the names of the oldest are kept, for the
+    error that names them; should such an app be the last one open, that is an error as well.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._apps: dict[object, tuple[str, Flask | None]] = {}
+        """By `State.token`, in the order of `init_app`."""
+
+    def add(self, app: Flask, state: State) -> None:
+        """Remember an app, and let go of the oldest one held, if there are too many."""
+        with self._lock:
+            self._apps[state.token] = (app.name, app)
+            held = [token for token, (_, kept) in self._apps.items() if kept is not None]
+            for token in held[:-_KEPT]:
+                self._apps[token] = (self._apps[token][0], None)
+
+    def discard(self, state: State) -> None:
+        """Forget an app that was closed."""
+        with self._lock:
+            self._apps.pop(state.token, None)
+
+    def only(self) -> Flask:
+        """Return the app that is open, if it is one.
+
+        Raises:
+            UsageError: none is, or several are.
+        """
+        with self._lock:
+            apps = list(self._apps.values())
+        if not apps:
+            raise UsageError("This Landline has no app that is open: call live.init_app(app).")
+        if len(apps) == 1 and apps[0][1] is not None:
+            return apps[0][1]
+        names = ", ".join(repr(name) for name, _ in apps[:_NAMED])
+        more = f" and {len(apps) - _NAMED} more" if len(apps) > _NAMED else ""
+        what = f"several open apps ({names}{more})" if len(apps) > 1 else f"the app {names}, once one of many"
+        raise UsageError(
+            f"This Landline has {what}. Where no request runs, say which one: 'with app.app_context(): …'. "
+            "What is not in use any more may be closed: 'live.close(app)'."
+        )
 
 
 def _is_number(value: object) -> bool:

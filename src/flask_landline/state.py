@@ -6,7 +6,7 @@ import contextvars
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ from .errors import LogError, Refusal, UsageError
 from .event import Event
 from .forwarded import Forwarded
 from .hub import Hub
+from .late_keys import LateKeys
 from .logs import open_log
 from .logs.base import Retention
+from .logs.memory import MemoryLog
 from .payload import encode
 from .protocol.problem import app_failed, unknown_channels
 from .reading import Reading
@@ -67,10 +69,33 @@ class State:
         """What to call before the log is closed: others who read it."""
         self.routes: object = None
         """Kept for as long as the app."""
+        self.token = object()
+        """Stands for this state where that must not be kept alive."""
+        self._late_keys = LateKeys(app.config)
+        self._has_published = False
         self._next_trim = 0.0
+
+    def begin(self, environ: Mapping[str, Any]) -> None:
+        """Take notice of the first request: from here on nothing may change, and what is wrong by now shows.
+
+        Args:
+            environ: the WSGI environment that the server made.
+        """
+        self.channels.serving.add(self.token)
+        self._late_keys.check()
+        # Not from the environment made for a request through the second door: that has no server behind it.
+        if isinstance(self.log, MemoryLog) and environ.get("wsgi.multiprocess"):
+            logger.warning(
+                "LANDLINE_LOG is 'memory:', and the server says that several processes serve this app "
+                "(wsgi.multiprocess): each has a log of its own, so that an event reaches the readers of one process "
+                "alone. Set LANDLINE_LOG to 'sqlite:', or serve with one process."
+            )
 
     def publish(self, name: str, data: Any) -> Event:
         """Store an event; see `Landline.publish`."""
+        if not self._has_published:
+            self._has_published = True
+            self._late_keys.check()  # a worker that only publishes gets no request
         resolved = self.channels.require(name)
         payload = self.encode(data, self.config.max_event)
         self.apps.state()  # before the event: in the log's order, what is guarded comes after the word that it is
@@ -167,6 +192,7 @@ class State:
 
     def close(self) -> None:
         """Let go of held connections, end the hub's follower and close the log."""
+        self.channels.serving.discard(self.token)
         for close in self.closing:
             close()
         self.hub.close()

@@ -11,6 +11,7 @@ app.config["LANDLINE_LOG"] = "memory:"
 live = Landline(app)
 later = Landline()
 assert_type(later.init_app(app), None)
+assert_type(later.close(app), None)
 
 orders = live.channel("orders")
 room = live.channel("room/<int:room_id>", keep=500, keep_for=3600)

@@ -46,7 +46,7 @@ class WireMiddleware:
         self._wsgi_app = wsgi_app
         self._state = state
         self._wire = Wire(state)
-        self._has_key = False
+        self._has_key = self._has_begun = False
         self._logouts = Logouts(state)
         self.sideloop = SideLoop(state, self._wire)
         """Holds the connections taken from the server."""
@@ -63,6 +63,9 @@ class WireMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one WSGI request (PEP 3333)."""
+        if not self._has_begun and VISIT not in environ:
+            self._has_begun = True  # first: requests that come at the same time need not warn twice
+            self._state.begin(environ)
         if self._state.channels.guarded and not self._has_key:
             self._wire.gate.require_key()  # at the first request: in development that is at once, and on the page
             self._has_key = True
