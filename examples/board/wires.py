@@ -61,8 +61,8 @@ class Wires:
             self._note(page, transport, environ)
         if transport in self._cuts(page):
             # In the wire's words, for the panel to repeat. A firewall would send a page, and the client fall just so.
-            problem = {"code": "cut", "status": 403, "detail": f"The wire is cut here: no {transport} for this page."}
-            start_response("403 Forbidden", [("Content-Type", "application/problem+json")])
+            problem = {"code": "cut", "status": 503, "detail": f"The wire is cut here: no {transport} for this page."}
+            start_response("503 Service Unavailable", [("Content-Type", "application/problem+json")])
             return [json.dumps(problem).encode()]
         environ["PATH_INFO"] = f"{self._prefix}/{path}"
         return self._wsgi_app(environ, start_response)

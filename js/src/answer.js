@@ -15,6 +15,9 @@ import { LandlineError } from "./errors.js";
  * @property {{token: string}} [grant]
  */
 
+// Servers' limits begin at 4,094 characters for the request line (gunicorn's).
+const LONG = 3500;
+
 /**
  * @param {Reply} reply
  * @param {string} request for the error's words
@@ -23,9 +26,11 @@ import { LandlineError } from "./errors.js";
 export function readAnswer({ status, body, why }, request) {
   if (body?.cursor && body.advice && isData(body)) return body;
   const problem = body?.code ? body : undefined;
-  // Somebody else spoke.
-  const hint = status && !problem ? " Is the url right?" : "";
-  return new LandlineError(`${request}: ${status} ${problem?.detail ?? `${why}.`}${hint} Trying again.`, {
+  // Without a problem document something else than Landline spoke.
+  const isLong = status === 414 || request.length > LONG;
+  const long = ` Its ${request.length} characters are more than some servers take. Use several lines.`;
+  const hint = problem ? "" : isLong ? long : status ? " Is the url right?" : "";
+  return new LandlineError(`${request.slice(0, 300)}: ${status} ${problem?.detail ?? `${why}.`}${hint} Trying again.`, {
     code: problem?.code ?? (status ? `http-${status}` : "network"),
     status,
     problem,

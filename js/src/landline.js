@@ -2,6 +2,7 @@
 
 import { LandlineError } from "./errors.js";
 import { Feed } from "./feed.js";
+import { checked, readOptions, resolve } from "./options.js";
 import { Poller } from "./poller.js";
 
 /** @import {Env, Handler, LandlineEvent, LandlineEventMap, LandlineOptions} from "../../src/flask_landline/static/landline.js" */
@@ -24,24 +25,11 @@ export class Landline extends EventTarget {
   #keep;
 
   /** @param {LandlineOptions} [options] */
-  constructor({
-    url = new URL(".", import.meta.url),
-    cursor = null,
-    channels = [],
-    intervalMs = 0,
-    hiddenIntervalMs = 60000,
-    hiddenAfterMs = 30000,
-    timeoutMs = 30000,
-    proveMs = 3000,
-    transports = ["websocket", "sse", "long-poll", "poll"],
-    share = true,
-    remember = false,
-    env = globalThis,
-  } = {}) {
+  constructor(options = {}) {
     super();
-    [intervalMs, hiddenIntervalMs, hiddenAfterMs, timeoutMs, proveMs].forEach(checkMs);
-    const prefix = new URL(`${url}`.replace(/\/*$/, "/"), env.document?.baseURI ?? env.location?.href).href;
-    this.#settings = { url: prefix, intervalMs, hiddenIntervalMs, hiddenAfterMs, timeoutMs, proveMs, transports, share };
+    const { url, cursor, channels, remember, env, ...settings } = readOptions(options);
+    const prefix = resolve(url, env.document?.baseURI ?? env.location?.href);
+    this.#settings = { ...settings, url: prefix };
     // Storage may be forbidden or full; then a page begins like a new one.
     this.#keep = (position) => {
       try {
@@ -72,8 +60,7 @@ export class Landline extends EventTarget {
   }
 
   set intervalMs(ms) {
-    checkMs(ms);
-    this.#settings.intervalMs = ms;
+    this.#settings.intervalMs = checked("intervalMs", ms);
     this.#poller.plan();
   }
 
@@ -82,7 +69,7 @@ export class Landline extends EventTarget {
   }
 
   set transports(transports) {
-    this.#settings.transports = transports;
+    this.#settings.transports = checked("transports", transports);
     this.#poller.offer();
   }
 
@@ -91,9 +78,13 @@ export class Landline extends EventTarget {
    * @param {Handler} handler
    */
   on(channel, handler) {
+    if (!channel || typeof channel !== "string" || typeof handler !== "function") {
+      throw new TypeError(`on("${channel}", ${handler}) takes a name and a function.`);
+    }
     const entry = { channel, handler };
-    this.#handlers.add(entry);
+    // First, as it refuses a channel too many.
     this.#poller.join(channel);
+    this.#handlers.add(entry);
     return () => {
       this.#handlers.delete(entry);
       for (const other of this.#handlers) if (other.channel === channel) return;
@@ -164,10 +155,4 @@ export class Landline extends EventTarget {
     }
     look({});
   }
-}
-
-/** @param {number} ms */
-function checkMs(ms) {
-  // Anything else would have the page ask without a pause.
-  if (!(ms >= 0 && ms < Infinity)) throw new TypeError(`"${ms}" is no time in ms.`);
 }

@@ -41,6 +41,8 @@ const LOOP_MS = 500;
 const LOOP_PAUSE_MS = 10000;
 // Servers and proxies round: what part of the time granted a held poll has to be held.
 const HELD = 0.8;
+// As many as one request may ask for (WIRE §4).
+const MOST_CHANNELS = 100;
 // Longer timers overflow 32 bits in every browser, and fire at once.
 const TIMER_MS = 2e9;
 
@@ -52,8 +54,8 @@ export class Poller {
   #deliver;
 
   /** @type {Status} */
-  status = "polling";
-  #shown = "polling poll";
+  status = "closed";
+  #shown = "closed poll";
   #share;
   #climber;
   /** @type {Transport} of the newest poll */
@@ -71,6 +73,8 @@ export class Poller {
   #joins = new Pace();
   /** @type {Set<Hold>} */
   #holds = new Set();
+  /** The newest poll was answered by a refusal, which only the app's author or the reader can mend. */
+  #isRefused = false;
   /** One poll owed to `poll()`, paused or not. */
   #owed = false;
   // Until the server's first advice.
@@ -103,9 +107,17 @@ export class Poller {
     this.#climber = new Climber(env, settings, feed, this.#share, this);
   }
 
-  /** @param {string} channel */
+  /**
+   * @param {string} channel
+   * @throws {LandlineError} if it is one too many
+   */
   join(channel) {
     const { own } = this.#share;
+    // One too many would have all of them refused.
+    if (own.size >= MOST_CHANNELS && !own.has(channel)) {
+      const message = `"${channel}": a line reads ${MOST_CHANNELS} channels. Use another one.`;
+      throw new LandlineError(message, { code: "too-many-channels" });
+    }
     // What is read for another tab only has no snapshot for this page: it leads no more, and begins anew.
     if (this.#feed.reading.has(channel) && !own.has(channel)) this.#share.watch(false);
     own.add(channel);
@@ -357,6 +369,8 @@ export class Poller {
     if (!isHeld || error.code !== "busy") this.rest(retryAfterMs);
     const isNew = !isHeld && pace.failed(error.message, this.#notBefore, random);
     if (isHeld) pace.hurry();
+    // Too many polls are no refusal of what was asked for.
+    else if (pace === this.#main) this.#isRefused = !!error.problem && /^4(?!29)/.test(`${error.status}`);
     this.#showStatus();
     if (isNew) this.#tell("error", error);
     this.trace("act", { transport, action: "failed" });
@@ -364,9 +378,12 @@ export class Poller {
   }
 
   #showStatus() {
-    const isOffline = this.#main.failures || this.#holds.has("offline");
+    const { reading, joining } = this.#feed;
     const { transport } = this;
-    const own = this.#climber.ladder.line ? "live" : isOffline ? "offline" : "polling";
+    const isQuiet = this.#holds.has("closed") || this.#holds.has("paused") || !(reading.size || joining.size);
+    const isOffline = this.#main.failures || this.#holds.has("offline");
+    const down = isOffline && (this.#isRefused ? "closed" : "offline");
+    const own = this.#climber.ladder.line ? "live" : isQuiet ? "closed" : down || "polling";
     const status = transport === "shared" ? this.#share.status : own;
     if (`${status} ${transport}` === this.#shown) return;
     this.#shown = `${status} ${transport}`;

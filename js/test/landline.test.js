@@ -2,16 +2,96 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Landline, LandlineError, answer, event, folder, makeLine, problem } from "./fake.js";
+import { FakeBrowser, Landline, LandlineError, answer, event, folder, makeLine, problem } from "./fake.js";
 
-for (const name of ["intervalMs", "hiddenIntervalMs", "timeoutMs"]) {
-  for (const ms of /** @type {any[]} */ (["soon", -1, NaN, Infinity])) {
-    test(`${ms} as ${name} is a TypeError with the value and the remedy`, () => {
-      const words = `"${ms}" is no time in ms.`;
-      assert.throws(() => new Landline({ url: "/landline/", [name]: ms }), { name: "TypeError", message: words });
-    });
-  }
+// Options: what Python refuses, JavaScript does
+
+const TIMES = ["intervalMs", "hiddenIntervalMs", "hiddenAfterMs", "timeoutMs", "proveMs"];
+const OPTIONS = `url,cursor,channels,${TIMES},transports,share,remember,env`;
+/** @type {[any, string][]} options, and what is said of them */
+const slips = [
+  ...TIMES.flatMap((name) =>
+    ["soon", "5", -1, NaN, Infinity, null].map(
+      (ms) => /** @type {[any, string]} */ ([{ [name]: ms }, `${name}: "${ms}" is no time in ms, from 0 on.`]),
+    ),
+  ),
+  [{ interval: 5 }, `"interval" is no option. There are ${OPTIONS}.`],
+  [{ URL: "/landline" }, `"URL" is no option. There are ${OPTIONS}.`],
+  ["/landline", `"/landline" is no object of options.`],
+  [5, `"5" is no object of options.`],
+  [{ url: 5 }, `url: "5" is no string.`],
+  [{ url: null }, `url: "null" is no string.`],
+  [{ url: "http://me:hush@[" }, `url: "http://[" is no address. Begin it with "https://" or "/".`],
+  [{ cursor: 7 }, `cursor: "7" is no string.`],
+  [{ channels: "orders" }, `channels: "orders" is no list.`],
+  [{ channels: [5] }, /^on\("5", /],
+  [{ channels: [""] }, /^on\("", /],
+  [{ transports: "poll" }, `transports: "poll" is no list of websocket,sse,long-poll,poll.`],
+  [{ transports: ["poll", "carrier-pigeon"] }, `transports: "poll,carrier-pigeon" is no list of websocket,sse,long-poll,poll.`],
+  [{ transports: ["shared"] }, `transports: "shared" is no list of websocket,sse,long-poll,poll.`],
+  [{ share: "no" }, `share: "no" is no boolean.`],
+  [{ remember: 1 }, `remember: "1" is no boolean.`],
+  [{ env: 1 }, `env: "1" is no object.`],
+].map((slip) => /** @type {any} */ (slip));
+for (const [options, message] of slips) {
+  test(`${JSON.stringify(options)} is a TypeError with the value and the remedy`, () => {
+    const { env } = new FakeBrowser();
+    const given = typeof options === "object" ? { url: "/landline/", env, ...options } : options;
+    assert.throws(() => new Landline(given), { name: "TypeError", message });
+  });
 }
+
+for (const name of ["fetch", "setTimeout", "clearTimeout", "Math", "performance"]) {
+  test(`an env without ${name} is a TypeError that names it`, () => {
+    const { env } = new FakeBrowser();
+    assert.throws(() => new Landline({ url: "/landline", env: /** @type {any} */ ({ ...env, [name]: undefined }) }), {
+      name: "TypeError",
+      message: `env has no ${name}.`,
+    });
+  });
+}
+
+test("an env with no more than the loop needs is one", async () => {
+  const { fetch, setTimeout, clearTimeout, Math, performance } = new FakeBrowser().env;
+  const line = new Landline({ url: "http://app.test/landline", env: { fetch, setTimeout, clearTimeout, Math, performance } });
+  line.on("orders", () => {});
+  assert.equal(line.status, "polling");
+  line.close();
+});
+
+test("what may be set later is checked as well, and what was there stays", () => {
+  const { line } = makeLine({ transports: ["poll"] });
+  for (const value of /** @type {any[]} */ (["poll", ["pigeon"], null])) assert.throws(() => (line.transports = value), TypeError);
+  assert.deepEqual(line.transports, ["poll"]);
+  for (const value of /** @type {any[]} */ (["5", -1, NaN, undefined])) assert.throws(() => (line.intervalMs = value), TypeError);
+  assert.equal(line.intervalMs, 0);
+});
+
+for (const [channel, handler] of /** @type {any[]} */ ([["orders"], ["orders", "show"], ["", () => {}], [undefined, () => {}], [["orders"], () => {}]])) {
+  test(`on(${JSON.stringify(channel)}, ${handler}) is a TypeError, and no such channel is read`, async () => {
+    const { browser, line } = makeLine();
+    assert.throws(() => line.on(channel, handler), { name: "TypeError", message: `on("${channel}", ${handler}) takes a name and a function.` });
+    await browser.advance(60000);
+    assert.equal(browser.asked.length, 0);
+  });
+}
+
+test("the hundred-and-first channel is refused by name, and the hundred are read on", async () => {
+  const { browser, follow, got, tells } = makeLine({}, [answer([event("room/0", 1)], "c1")]);
+  for (let number = 0; number < 100; number++) follow(`room/${number}`);
+  follow("room/7");
+  assert.throws(() => follow("room/100"), (/** @type {any} */ error) => {
+    assert.ok(error instanceof LandlineError);
+    assert.deepEqual([error.code, error.message], ["too-many-channels", `"room/100": a line reads 100 channels. Use another one.`]);
+    return true;
+  });
+  await browser.advance(2000);
+  assert.deepEqual(browser.asked.map(({ url }) => url.searchParams.getAll("channel").length), [100, 100]);
+  assert.deepEqual(got, [["room/0", 1]]);
+  assert.deepEqual(tells("error"), []);
+});
+
+// Addresses
 
 /** @type {[any, string][]} */
 const urls = [
@@ -26,6 +106,22 @@ for (const [url, expected] of urls) {
     follow("orders");
     await browser.advance(0);
     assert.equal(browser.last.url.href, `${expected}?channel=orders`);
+  });
+}
+
+for (const [name, reply, length] of /** @type {[string, any, number][]} */ ([
+  ["414 by a proxy", { status: 414, text: "<h1>414 Request-URI Too Large" }, 1],
+  ["400 by gunicorn", { status: 400, text: "<h1>Bad Request" }, 100],
+  ["no answer at all", { error: new TypeError("gone") }, 100],
+])) {
+  test(`an address that is too long (${name}) is told with its length and the remedy, and not whole`, async () => {
+    const { browser, follow, tells } = makeLine({}, [reply]);
+    for (let number = 0; number < length; number++) follow(`room/${"x".repeat(36)}${number}`);
+    await browser.advance(0);
+    const [{ message }] = tells("error");
+    assert.match(message, new RegExp(`Its ${`GET ${browser.asked[0]?.url}`.length} characters are more than some servers take\\. Use several lines\\.`));
+    assert.ok(message.length < 500, message);
+    assert.doesNotMatch(message, /Is the url right/);
   });
 }
 
@@ -190,7 +286,8 @@ test("a refused join is told once and tried again ever more slowly, while the ot
   assert.equal(line.status, "polling");
   assert.deepEqual(got, [["orders", 1]]);
   assert.deepEqual(tells("error").map(({ code, status, problem }) => [code, status, problem.channels]), [["unknown-channel", 404, ["rom"]]]);
-  assert.equal(told.length, 1);
+  assert.deepEqual(tells("status").map(({ status }) => status), ["polling"]);
+  assert.equal(told.length, 2);
 });
 
 test("another join does not wait for the pause after one that was refused", async () => {
@@ -226,10 +323,11 @@ test("a channel without handlers is asked for no more; put on again, it is joine
 });
 
 test("when the last channel goes, asking stops", async () => {
-  const { browser, follow } = makeLine();
+  const { browser, follow, line } = makeLine();
   const off = follow("orders");
   await browser.advance(0);
   off();
+  assert.equal(line.status, "closed");
   await browser.advance(60000);
   assert.equal(browser.asked.length, 1);
 });
@@ -296,6 +394,31 @@ test("a handler taken off by another gets not even the event under way, one put 
   assert.deepEqual(calls, [["late", 2]]);
 });
 
+test("an async handler is called in order, and not waited for; a chain of promises makes it wait", async () => {
+  const { line, browser } = makeLine({}, [answer([event("orders", 1), event("orders", 2)], "c2")]);
+  /** @type {any[]} */
+  const steps = [];
+  /** @type {(() => void)[]} */
+  const finish = [];
+  /** @param {string} name @param {number} order */
+  const show = async (name, order) => {
+    steps.push(`${name} begins ${order}`);
+    await new Promise((resolve) => finish.push(() => resolve(undefined)));
+    steps.push(`${name} ends ${order}`);
+  };
+  line.on("orders", (order) => show("plain", order));
+  let last = Promise.resolve();
+  line.on("orders", (order) => (last = last.then(() => show("chained", order))));
+  await browser.advance(0);
+  while (finish.length) {
+    finish.shift()?.();
+    await browser.advance(0);
+  }
+  const of = (/** @type {string} */ name) => steps.filter((step) => step.startsWith(name));
+  assert.deepEqual(of("plain"), ["plain begins 1", "plain begins 2", "plain ends 1", "plain ends 2"]);
+  assert.deepEqual(of("chained"), ["chained begins 1", "chained ends 1", "chained begins 2", "chained ends 2"]);
+});
+
 for (const [name, fail] of /** @type {[string, () => any][]} */ ([
   ["throws", () => { throw new Error("boom"); }],
   ["rejects", async () => { throw new Error("boom"); }],
@@ -348,7 +471,8 @@ test("close stops the line: nothing is asked, nothing delivered, whatever is put
   await browser.advance(60000);
   assert.equal(browser.asked.length, 1);
   assert.deepEqual(got, []);
-  assert.deepEqual(told, []);
+  assert.deepEqual(told.map(([type, { status }]) => [type, status]), [["status", "polling"], ["status", "closed"]]);
+  assert.equal(line.status, "closed");
   follow("room");
   await browser.advance(60000);
   assert.equal(browser.asked.length, 1);
@@ -362,5 +486,5 @@ test("close ends the poll under way, silently", async () => {
   line.close();
   await browser.advance(60000);
   assert.ok(browser.last.init.signal?.aborted);
-  assert.deepEqual(told, []);
+  assert.deepEqual(told.map(([type, { status }]) => [type, status]), [["status", "polling"], ["status", "closed"]]);
 });

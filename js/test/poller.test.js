@@ -105,10 +105,10 @@ test("never two polls at once, even if the page comes and goes while a handler r
   assert.equal(browser.mostAtOnce, 1);
 });
 
-test("a page without channels is not offline", async () => {
+test("a page without channels is neither offline nor polling", async () => {
   const { browser, line } = makeLine();
   await browser.show("hidden");
-  assert.equal(line.status, "polling");
+  assert.equal(line.status, "closed");
 });
 
 // Failures
@@ -144,7 +144,7 @@ for (const [name, reply, code, status] of failures) {
     await browser.advance(2100 + 500);
     assert.deepEqual(times(browser).slice(-2), [6100, 6600], "the pauses begin anew");
     assert.equal(tells("error").length, 2, "and a new failure is told anew");
-    assert.deepEqual(tells("status").map(({ status }) => status), ["offline", "polling", "offline", "polling"]);
+    assert.deepEqual(tells("status").map(({ status }) => status), ["polling", "offline", "polling", "offline", "polling"]);
   });
 }
 
@@ -217,9 +217,25 @@ for (const [status, code] of refusals) {
     assert.deepEqual([error.code, error.status], [code, status]);
     assert.equal(error.problem.extra, 1);
     assert.ok(error.message.includes(error.problem.detail));
-    assert.equal(line.status, "offline");
+    assert.equal(line.status, "closed");
     browser.quiet = answer(null, "c1");
     await browser.advance(30000);
+    assert.equal(line.status, "polling");
+  });
+}
+
+for (const [status, code] of /** @type {[number, string][]} */ ([
+  [429, "slow-down"],
+  [503, "busy"],
+  [503, "app-failed"],
+  [503, "log-unavailable"],
+])) {
+  test(`${status} ${code} is named, and is no refusal: the line is offline, and asks again after Retry-After`, async () => {
+    const { browser, line, tells } = await start({}, [problem(status, code, {}, { "Retry-After": "3" })]);
+    assert.equal(line.status, "offline");
+    assert.deepEqual(tells("error").map((error) => [error.code, error.status]), [[code, status]]);
+    await browser.advance(3000);
+    assert.deepEqual(times(browser), [0, 3000]);
     assert.equal(line.status, "polling");
   });
 }
@@ -370,26 +386,22 @@ test("a wait is traced again when it changes", async () => {
   await browser.advance(500);
   await browser.show("hidden");
   line.pause();
-  await browser.connect(false);
   await browser.fire("pagehide");
   line.close();
   assert.deepEqual(trace.map((detail) => [detail.step, /** @type {any} */ (detail).why, /** @type {any} */ (detail).waitMs]), [
     [1, "interval", 59500],
     [1, "paused", null],
-    [1, "offline", null],
     [1, "hidden", null],
     [1, "closed", null],
   ]);
 });
 
-test("the waits of more, retry and offline are traced as such", async () => {
-  const { browser, trace } = await start({}, [answer([event("orders", 1)], "c1", { interval: 0 }), problem(503, "busy", {}, { "Retry-After": "3" })]);
-  await browser.connect(false);
+test("the waits of more and retry are traced as such", async () => {
+  const { trace } = await start({}, [answer([event("orders", 1)], "c1", { interval: 0 }), problem(503, "busy", {}, { "Retry-After": "3" })]);
   const waits = trace.filter(({ phase }) => phase === "wait");
   assert.deepEqual(waits.map((detail) => [/** @type {any} */ (detail).why, /** @type {any} */ (detail).waitMs]), [
     ["more", 0],
     ["retry", 3000],
-    ["offline", null],
   ]);
 });
 

@@ -17,7 +17,7 @@ from examples.board import wires
 from tests.examples.boards import PATIENCE, Tabs, notes, post, rows, serve, transport, write
 from tests.processes import Process, until
 
-CUT = re.compile(r"\b403\b|ERR_|Connection closed")
+CUT = re.compile(r"\b503\b|ERR_|Connection closed")
 """What the browser itself says, on its console, of a request that was refused, or whose connection died."""
 
 LADDER = ("websocket", "sse", "long-poll", "poll")
@@ -274,7 +274,7 @@ class TestAtTheServer:
     def test_cut_is_one_page_s_and_ends_when_mended(self, client: FlaskClient) -> None:
         assert self.poll(client, "mine") == 200
         self.cut(client, "mine", ["poll"])
-        assert (self.poll(client, "mine"), self.poll(client, "yours")) == (403, 200)
+        assert (self.poll(client, "mine"), self.poll(client, "yours")) == (503, 200)
         assert client.get("/landline/poll?channel=notes").status_code == 200
         self.cut(client, "mine", [])
         assert self.poll(client, "mine") == 200
@@ -290,12 +290,12 @@ class TestAtTheServer:
         assert answer.json is None or answer.json.get("code") != "cut"
         self.cut(client, "mine", [name])
         answer = client.get(f"/wires/mine/{path}channel=notes")
-        assert (answer.status_code, answer.json and answer.json["code"]) == (403, "cut")
+        assert (answer.status_code, answer.json and answer.json["code"]) == (503, "cut")
 
     def test_cut_outlives_the_process(self, client: FlaskClient, tmp_path: Path) -> None:
         self.cut(client, "mine", ["poll"])
         another = board_app.create_app(str(tmp_path)).test_client()
-        assert self.poll(another, "mine") == 403
+        assert self.poll(another, "mine") == 503
 
     def test_unknown_transport_is_not_kept(self, client: FlaskClient) -> None:
         assert client.post("/wires/mine/cut", data={"cut": ["carrier pigeon", "sse"]}).json == {"cut": ["sse"]}

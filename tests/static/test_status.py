@@ -135,7 +135,7 @@ def test_marks_differ_in_shape_and_take_colours_from_the_page(badge: Page) -> No
     badge.evaluate("badge.style.cssText = '--landline-live: rgb(1, 2, 3)'")
     give_line(badge)
     shapes = set()
-    for status in ("live", "polling", "offline"):
+    for status in ("live", "polling", "offline", "closed"):
         become(badge, status, 1000)
         style = "(({ height, borderWidth, borderColor }) => [height, borderWidth, borderColor])"
         height, width, colour = badge.evaluate(
@@ -143,7 +143,7 @@ def test_marks_differ_in_shape_and_take_colours_from_the_page(badge: Page) -> No
         )
         shapes.add((height, width))
         assert (colour == "rgb(1, 2, 3)") == (status == "live")
-    assert len(shapes) == 3
+    assert len(shapes) == 4
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -154,7 +154,7 @@ def test_colours_stand_out_from_the_page(badge: Page, scheme: str) -> None:
     load(badge)
     give_line(badge)
     page_luminance = luminance("rgb(255, 255, 255)" if scheme == "light" else "rgb(18, 18, 18)")
-    for status in ("live", "polling", "offline"):
+    for status in ("live", "polling", "offline", "closed"):
         become(badge, status, 1000)
         colour = badge.evaluate("getComputedStyle(badge.shadowRoot.querySelector('[part=mark]')).borderTopColor")
         darker, lighter = sorted([page_luminance, luminance(colour)])

@@ -3,8 +3,8 @@
 //   <landline-status live="live" polling="every few seconds" offline="no connection"></landline-status>
 //   document.querySelector("landline-status").line = line;
 //
-// Its words are attributes, its colours the variables --landline-live, --landline-polling and --landline-offline, and
-// its parts `mark` and `word`. The attribute `status` is its own doing, for your style sheet to look at.
+// Its words are attributes, its colours the variables --landline-live, -polling, -offline and -closed, and its parts
+// `mark` and `word`. The attribute `status` is its own doing, for your style sheet to look at.
 
 /** @import {Landline, Status} from "./landline.js" */
 
@@ -12,19 +12,21 @@
 const LASTING_MS = 1000;
 
 /** @type {Status[]} */
-const STATUSES = ["live", "polling", "offline"];
+const STATUSES = ["live", "polling", "offline", "closed"];
 
-// Not by colour alone: a full mark, a ring, a bar. Nothing moves, so there is nothing to reduce.
+// Not by colour alone: a full mark, a ring, a bar, a square. Nothing moves, so there is nothing to reduce.
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(`
   :host { display: inline-flex; align-items: center; gap: 0.45em; --mark: var(--landline-polling, light-dark(#8a5a00, #e3ae4a)); }
   :host([hidden]), :host(:not([status])) { display: none; }
   :host([status="live"]) { --mark: var(--landline-live, light-dark(#12703f, #5fd395)); }
   :host([status="offline"]) { --mark: var(--landline-offline, light-dark(#b3261e, #ff8a80)); }
+  :host([status="closed"]) { --mark: var(--landline-closed, light-dark(#5f6368, #b5b9be)); }
   [part="word"] { align-self: baseline; }
   [part="mark"] { flex: none; box-sizing: border-box; width: 0.64em; height: 0.64em; border: 0.14em solid var(--mark); border-radius: 50%; }
   :host([status="live"]) [part="mark"] { width: 0; height: 0; border-width: 0.32em; }
   :host([status="offline"]) [part="mark"] { height: 0; border-width: 0.08em; border-radius: 0; }
+  :host([status="closed"]) [part="mark"] { width: 0.56em; height: 0.56em; border-width: 0.1em; border-radius: 0; }
 `);
 
 export class LandlineStatus extends HTMLElement {

@@ -20,8 +20,11 @@ export interface LandlineEvent<Data = unknown> {
   snapshot?: boolean;
 }
 
-/** `"live"`: pushed. `"polling"`: asked for. `"offline"`: nothing gets through at the moment. */
-export type Status = "live" | "polling" | "offline";
+/**
+ * `"live"`: pushed. `"polling"`: asked for. `"offline"`: nothing gets through at the moment. `"closed"`: nothing comes,
+ * because the line is closed, paused or without channels, or the server refuses it (it is asked again, ever more slowly).
+ */
+export type Status = "live" | "polling" | "offline" | "closed";
 
 /**
  * A rung of the ladder, best first: another tab's line, two that push, a poll that the server holds, and polls that
@@ -34,10 +37,11 @@ export interface LandlineOptions {
   url?: string | URL;
   /**
    * The position of the page when it was rendered, from `landline_cursor()`. Channels known before the first
-   * poll are then read from there, without a snapshot: the page has their state already.
+   * poll are then read from there, without a snapshot: the page has their state already. `""` is what a page gets that
+   * was rendered while the log could not be read: the first answer is then a reset. `"start"` reads all that is kept.
    */
   cursor?: string | null;
-  /** Channels to read from the start, even before they have a handler; events nobody handles are dropped. */
+  /** Channels to read from the start, at most 100, even before they have a handler; events nobody handles are dropped. */
   channels?: readonly string[];
   /** How often this page wishes to ask. The server's advice is a lower bound. Default: the advice. */
   intervalMs?: number;
@@ -53,7 +57,7 @@ export interface LandlineOptions {
    * What the page is willing to use, of what the server offers: `["poll"]` keeps to short polls. Default: all.
    * A page that leaves any out has a line of its own: other tabs shall not get what it has chosen.
    */
-  transports?: readonly Transport[];
+  transports?: readonly Exclude<Transport, "shared">[];
   /**
    * Whether tabs of one origin and `url` share one line: one of them has it, the others get from it what they read.
    * Needs the browser's Web Locks and `BroadcastChannel`, so a secure page; elsewhere each tab has its own. Default: true.
@@ -61,14 +65,14 @@ export interface LandlineOptions {
   share?: boolean;
   /**
    * Whether a reload or the next page of the same tab goes on from this one's position, kept in `sessionStorage`. It
-   * then gets the events in between, and no snapshot. `cursor` wins over it. Default: false.
+   * then gets the events in between, and no snapshot. `cursor` wins over it, also an empty one. Default: false.
    */
   remember?: boolean;
   /** Stands in for the browser, for tests and for places that are none. Default: `globalThis`. */
   env?: Env;
 }
 
-/** What the client uses of its surroundings. */
+/** What the client uses of its surroundings: the first five always, the others where they are. */
 export interface Env {
   fetch(url: string, init: RequestInit): Promise<Pick<Response, "status" | "json"> & { headers: Pick<Headers, "get"> }>;
   setTimeout(callback: () => void, ms: number): unknown;
@@ -108,9 +112,11 @@ export interface Env {
 /** What went wrong, why, and what comes next is in `message`. */
 export class LandlineError extends Error {
   /**
-   * A refusal's code (`"not-allowed"`, `"bad-cursor"`, …), or one of the client's own: `"network"` (no answer),
-   * `"http-<status>"` (an answer that is not Landline's; also with 200), `"handler"`, `"loop"` (five polls within half
-   * a second at one cursor, for nothing; the client pauses for ten seconds).
+   * A refusal's code: `"bad-request"`, `"bad-cursor"`, `"too-many-channels"`, `"not-allowed"`, `"unknown-channel"`,
+   * `"method"`, `"slow-down"` (too many polls), `"busy"` (no room), `"app-failed"` or `"log-unavailable"`. Or one of the
+   * client's own: `"network"` (no answer), `"http-<status>"` (an answer that is not Landline's; also with 200),
+   * `"handler"`, `"loop"` (five polls within half a second at
+   * one cursor, for nothing; the client pauses for ten seconds).
    */
   readonly code: string;
   /** The HTTP status; 0 if there was no answer. */
@@ -122,7 +128,7 @@ export class LandlineError extends Error {
 /** The server's word that it cannot prove nothing was missed. */
 export interface Reset {
   channels: string[];
-  /** `"trimmed"`: events were dropped meanwhile. `"epoch"`: another life of the log. `"ahead"`: the log is shorter than the cursor. */
+  /** `"trimmed"`: events were dropped meanwhile. `"epoch"`: another life of the log. `"ahead"`: the log is shorter than the cursor. `"unknown"`: the cursor was empty. */
   reason: string;
 }
 
@@ -193,7 +199,7 @@ type Listener<Type extends keyof LandlineEventMap> =
  * `error` (once per distinct problem; on the console too, so that none goes unseen), `trace` (each phase of each step).
  */
 export class Landline<Channels extends object = {}> extends EventTarget {
-  /** Throws a TypeError if a duration makes no sense. */
+  /** Throws a TypeError for an option that there is not, and for a value that makes no sense; it names the value and what there is. */
   constructor(options?: LandlineOptions);
 
   /**
@@ -201,19 +207,24 @@ export class Landline<Channels extends object = {}> extends EventTarget {
    * A channel new to the line is read from now on, and starts with its snapshot if it has one. With `cursor` in the
    * options, channels put on before the first poll are read from there instead, without one.
    *
+   * In order they are *called*. What a handler returns is not waited for: an `async` one that has to be done with an event
+   * before the next one begins has to see to it itself.
+   *
+   * Throws a TypeError if there is no name or no handler, and a LandlineError for the 101st channel of a line.
+   *
    * @returns A function that takes the handler off again.
    */
   on<Name extends keyof Channels & string>(channel: Name, handler: Handler<Channels[Name]>): () => void;
   on<Data = any>(channel: [keyof Channels] extends [never] ? string : never, handler: Handler<Data>): () => void;
 
-  /** `"polling"` until shown otherwise; `"live"` while a line is up, this tab's or the one it shares; `"offline"` when the last poll failed or the browser has no network. */
+  /** `"live"` while a line is up, this tab's or the one it shares; `"offline"` when the last poll failed or the browser says that it has no network; `"closed"` when nothing is asked or all is refused; else `"polling"`. */
   readonly status: Status;
 
   /** What brings the events now; `"shared"` if it is another tab's line, whatever that one has. */
   readonly transport: Transport;
 
   /** What the page is willing to use; may be changed at any time, by setting another list. */
-  transports: readonly Transport[];
+  transports: readonly Exclude<Transport, "shared">[];
 
   /** The position up to which everything was read; null while nothing was. Opaque: keep it, pass it on, never take it apart. */
   readonly cursor: string | null;
