@@ -130,6 +130,10 @@ class LandlineMachine(RuleBasedStateMachine):
         assert bool(reading.events) or not reading.more
         if asked is Word.NOW:
             reader.begin(reader.channels, tail.offset, [], tail.offset)
+        elif asked is Word.LOST:
+            assert reading.reset == (reader.channels, "unknown")
+            assert not reading.events
+            reader.begin(reader.channels, tail.offset, [], tail.offset)
         elif asked is Word.START:
             reader.begin(reader.channels, 0, kept, tail.offset)
         elif reading.reset is not None:

@@ -35,13 +35,19 @@ class Word(enum.Enum):
     """Only what comes after this request."""
     START = "start"
     """All that is still kept."""
+    LOST = ""
+    """Like `NOW`, of a reader that had a position and has lost it: a page made while the log could not be read."""
 
 
 Position = Cursor | Word
 
+NO_LIFE = Cursor("0" * 8, 0)
+"""A position in no log's life. A stream names it in its hello to a reader whose position is lost: should the line be
+cut before the reset that follows, the reader comes back with it, and is told of a reset all the same."""
+
 
 def parse_position(text: str) -> Position:
-    """Read a cursor or one of the two words.
+    """Read a cursor or one of the words, of which one is empty.
 
     Raises:
         ValueError: `text` is neither; the message says what was expected.
@@ -51,6 +57,6 @@ def parse_position(text: str) -> Position:
         offset = int(form[2])
         if offset <= MAX_OFFSET:
             return Cursor(form[1], offset)
-    elif text in ("now", "start"):
+    elif text in ("now", "start", ""):
         return Word(text)
     raise ValueError("a cursor is what an earlier answer carried (like k3f9a2zq-1042), 'now' or 'start'")

@@ -81,6 +81,8 @@ class Hub:
         self._mark = object()
         self._marked = -1
         self._fresh_until = 0.0
+        self.known: tuple[Cursor, float] | None = None
+        """The log's end as last found, and when it was asked for, by the clock; replaced as a whole."""
         self._registry = threading.Lock()
         self._wakes: set[Callable[[], None]] = set()
         self._follower: threading.Thread | None = None
@@ -143,6 +145,8 @@ class Hub:
             tail = Cursor(window.epoch, window.end)
             if position is Word.NOW:
                 return Reading((), tail, tail)
+            if position is Word.LOST:
+                return Reading((), tail, tail, reset=Reset(tuple(channels), "unknown"))
             after, reset = compare(position, tail, channels)
             events = window.read(channels, after)
         if events is not None and not self._is_past(events):
@@ -277,7 +281,8 @@ class Hub:
     def _refresh(self) -> Window:
         """Bring the window up to the log's end; the caller holds `_lock`."""
         # Set before asking: an append of another thread that this look misses ends it again (see `stale`).
-        self._fresh_until = self._clock() + FRESH
+        asked = self._clock()
+        self._fresh_until = asked + FRESH
         try:
             window = self._catch_up()
         except BaseException:
@@ -286,6 +291,7 @@ class Hub:
         if window is not self._window or window.end != self._marked:
             self._mark = object()
         self._window, self._marked = window, window.end
+        self.known = Cursor(window.epoch, window.end), asked
         return window
 
     def _catch_up(self) -> Window:

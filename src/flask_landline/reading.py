@@ -19,7 +19,7 @@ class Reset(NamedTuple):
 
     channels: tuple[str, ...]
     reason: str
-    """`trimmed`, `epoch` or `ahead`."""
+    """`trimmed`, `epoch`, `ahead` or `unknown`."""
 
 
 class Reading(NamedTuple):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from .access import Cookies, Credentials, Grant, guarded
 from .channel import Resolved
-from .cursor import Cursor, Position, Word
+from .cursor import NO_LIFE, Cursor, Position, Word
 from .errors import LogError, Refusal
 from .event import Event
 from .limits import Limits
@@ -394,7 +394,7 @@ class Wire:
         ask, items = visit.ask, visit.items
         self._state.sources.ask(items)
         reading = self._state.hub.read(ask.channels, ask.position)
-        newcomer = ask.position is Word.NOW
+        newcomer = ask.position in (Word.NOW, Word.LOST)
         snapshots = self._state.snapshots(items, reading, visit.site, newcomer=newcomer)
         # After reading, snapshots too: what came behind a revocation may be in them, though the grant was good before.
         if self.gate.is_revoked(visit.grant, ask_log=bool(snapshots)):
@@ -429,4 +429,6 @@ def _beginning(position: Position, reading: Reading) -> Cursor:
     """Return the position a hello names: one to come back with if nothing but the hello arrives."""
     if isinstance(position, Cursor):
         return position
+    if position is Word.LOST:
+        return NO_LIFE
     return reading.tail if position is Word.NOW else Cursor(reading.tail.epoch, 0)

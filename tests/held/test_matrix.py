@@ -174,6 +174,40 @@ def test_cut_is_resumed_without_a_gap(column: Server, transport: str) -> None:
 
 
 @cells(WORKS)
+def test_lost_position_begins_with_a_reset_and_goes_on_from_now(column: Server, transport: str) -> None:
+    column.publish("before")
+    with new_reader(column, transport, "") as reader:
+        assert reader.sign()["reset"] == {"channels": ["news"], "reason": "unknown"}
+        after = column.publish("after")
+        assert [(event.offset, event.data) for event in reader.take(1)] == [(after[0], "after")]
+
+
+@cells([cell for cell in HELD if cell[1] != "long-poll"])
+def test_lost_position_is_told_of_a_reset_also_if_the_line_is_cut_behind_the_hello(
+    column: Server, transport: str
+) -> None:
+    with new_reader(column, transport, "") as reader:
+        hello = reader.signs[0]
+    with new_reader(column, transport, hello["cursor"]) as again:
+        again.more()
+        assert again.signs[1]["reset"]["channels"] == ["news"]
+
+
+@pytest.mark.parametrize("column", ["gthread", "listener"], indirect=True)
+def test_empty_last_event_id_is_as_none(column: Server) -> None:
+    """And one that is not wins over an empty cursor: an `EventSource` comes back to the address that it began with."""
+    lost, position = new_reader(column, "sse", ""), column.cursor()
+    lost.headers["Last-Event-ID"] = ""
+    with lost:
+        assert lost.sign()["reset"]["reason"] == "unknown"
+    back = new_reader(column, "sse", "")
+    back.last_id = position  # type: ignore[attr-defined]
+    event = column.publish(1)
+    with back:
+        assert [told.offset for told in back.take(1)] == event
+
+
+@cells(WORKS)
 def test_silence_is_broken_in_time(column: Server, transport: str) -> None:
     """By a sign that names the unchanged position, and advises what a poll by the same way does."""
     first = ask(f"{column.base}/landline/poll?channel=news").json

@@ -26,6 +26,7 @@ def described(orders: App) -> dict[str, Any]:
 @pytest.fixture
 def orders(app: App) -> App:
     app.live.channel("orders", keep=10)
+    app.live.channel("state").snapshot(lambda: {"whole": "state"})
     return app
 
 
@@ -78,7 +79,11 @@ def test_transports_are_those_that_are_offered(described: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("name", "good", "bad"),
     [
-        ("cursor", ["now", "start", "k3f9a2zq-0", "k3f9a2zq-1042"], ["", "NOW", "1042", "k3f9a2zq-01", "k3f9a2zq-1\n"]),
+        (
+            "cursor",
+            ["", "now", "start", "k3f9a2zq-0", "k3f9a2zq-1042"],
+            ["NOW", " ", "1042", "k3f9a2zq-01", "k3f9a2zq-1\n"],
+        ),
         ("wait", ["0", "20", "0.5", "999999.999999"], ["", "-1", "1e3", ".5", "5s", "1\n"]),
         ("channel", [["orders"], ["a", "b"]], [[], ["a", "a"], [str(n) for n in range(101)]]),
         ("nonce", ["", "x" * 64], ["x" * 65]),
@@ -122,8 +127,8 @@ def answers(app: App) -> Iterator[Answer]:
     yield app.poll("orders", cursor=first.cursor)
     yield app.poll("orders", cursor="zzzzzzzz-5")
     yield app.poll("orders", cursor=first.cursor.partition("-")[0] + "-99999")
-    app.live.channels.require("orders").channel.snapshot(lambda: {"whole": "state"})
-    yield app.poll("orders")
+    yield app.poll("orders", cursor="")
+    yield app.poll("state")
 
 
 def test_answers_are_as_described(described: dict[str, Any], orders: App) -> None:
@@ -134,7 +139,12 @@ def test_answers_are_as_described(described: dict[str, Any], orders: App) -> Non
         assert list(validator.iter_errors(answer.json)) == []
         assert [name for name in headers if name not in answer.headers] == []
     assert any(answer["data"] is None for answer in found)
-    assert {answer["reset"]["reason"] for answer in found if "reset" in answer} == {"trimmed", "epoch", "ahead"}
+    assert {answer["reset"]["reason"] for answer in found if "reset" in answer} == {
+        "trimmed",
+        "epoch",
+        "ahead",
+        "unknown",
+    }
     assert any(event.get("snapshot") for answer in found for event in answer["data"] or ())
 
 

@@ -49,6 +49,30 @@ def test_cursor_past_the_end_is_a_reset(orders: App) -> None:
     assert answer.data == [1]
 
 
+@pytest.mark.parametrize("name", ["orders", "room/3"])
+def test_lost_position_is_a_reset_and_then_now(name: str, orders: App) -> None:
+    """Of a page that was made while the log could not be read. Nothing that is kept follows, as for `now`."""
+    orders.live.publish(name, 1)
+    here = orders.live.cursor()
+    for headers in ({}, {"if_none_match": f'W/"{here}"'}, {}):  # the third is remembered
+        answer = orders.poll(name, "weather", cursor="", wait="20", threads=True, **headers)
+        assert answer.status == 200
+        assert answer.json["reset"] == {"channels": [name, "weather"], "reason": "unknown"}
+        assert (answer.json["data"], answer.cursor) == (None, here)
+    orders.live.publish(name, 2)
+    later = orders.poll(name, "weather", cursor=here)
+    assert later.data == [2]
+    assert "reset" not in later.json
+
+
+def test_lost_position_brings_snapshots_as_to_a_newcomer(app: App) -> None:
+    app.live.channel("state").snapshot(lambda: "whole")
+    app.live.publish("state", 1)
+    answer = app.poll("state", cursor="")
+    assert answer.json["reset"] == {"channels": ["state"], "reason": "unknown"}
+    assert answer.data == ["whole"]
+
+
 def test_reset_without_events_brings_a_position_to_go_on_from(orders: App) -> None:
     orders.live.publish("weather", 1)
     answer = orders.poll("orders", cursor="00000000-7")

@@ -28,15 +28,17 @@ _WIRE_VERSION = "1"
 _ANY = {"description": "Any JSON value."}
 _STRING = {"type": "string"}
 _NUMBER = {"type": "number", "minimum": 0}
-_POSITION = {"type": "string", "pattern": f"^(now|start|{FORM.pattern})$", "examples": ["now", "k3f9a2zq-1042"]}
-_LAST_ID = {**_POSITION, "pattern": f"^(|now|start|{FORM.pattern})$"}
+_POSITION = {"type": "string", "pattern": f"^(now|start|{FORM.pattern})?$", "examples": ["now", "k3f9a2zq-1042"]}
 _CURSOR = {"type": "string", "pattern": f"^{FORM.pattern}$", "examples": ["k3f9a2zq-1042"]}
 _OFFSET = {"type": "integer", "minimum": 0}
 _CHANNELS = {"type": "array", "items": _STRING, "minItems": 1, "maxItems": MAX_CHANNELS}
 
 _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "channel": ("What to read, once for each channel.", {**_CHANNELS, "uniqueItems": True}),
-    "cursor": ("Where the reader is: the cursor of an earlier answer, or one of two words.", _POSITION),
+    "cursor": (
+        "Where the reader is: the cursor of an earlier answer, or one of two words; empty: it is lost.",
+        _POSITION,
+    ),
     "wait": (
         "Seconds the request may be held while there is nothing new.",
         {"type": "string", "pattern": f"^{SECONDS.pattern}$", "default": "0"},
@@ -44,7 +46,7 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "nonce": ("Repeated in the hello, which proves that the stream gets through.", {**_STRING, "maxLength": MAX_NONCE}),
     "grant": ("Proof that this reader may read these channels.", _STRING),
     IGNORED: ("Ignored: another one each time gets past a cache that keeps what it should not.", _STRING),
-    LAST_EVENT_ID: ("The same as the header `Last-Event-ID`, which wins; empty is the same as none.", _LAST_ID),
+    LAST_EVENT_ID: ("The same as the header `Last-Event-ID`, which wins; empty is the same as none.", _POSITION),
 }
 
 
@@ -162,7 +164,9 @@ def _schemas(transports: Sequence[str]) -> dict[str, Any]:
             hold={**_NUMBER, "description": "Seconds of `wait` granted at most."},
             transports={"type": "array", "items": {"enum": list(transports)}, "minItems": 1, "uniqueItems": True},
         ),
-        "Reset": _object(("channels", "reason"), channels=_CHANNELS, reason={"enum": ["trimmed", "epoch", "ahead"]}),
+        "Reset": _object(
+            ("channels", "reason"), channels=_CHANNELS, reason={"enum": ["trimmed", "epoch", "ahead", "unknown"]}
+        ),
         "Grant": _object(("token", "expires"), token=_STRING, expires=_NUMBER),
         "Problem": _object(
             ("type", "title", "status", "detail", "code"),
