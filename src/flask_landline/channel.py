@@ -162,6 +162,9 @@ class Channels:
     def __iter__(self) -> Any:
         return iter(self._declared.values())
 
+    def __len__(self) -> int:
+        return len(self._declared)
+
     def require_setup(self, what: str) -> None:
         """Refuse a change once requests are served, as Flask refuses a late route.
 

@@ -81,7 +81,7 @@ class Hub:
         self._mark = object()
         self._marked = -1
         self._fresh_until = 0.0
-        self.known: tuple[Cursor, float] | None = None
+        self.last_look: tuple[Cursor, float] | None = None
         """The log's end as last found, and when it was asked for, by the clock; replaced as a whole."""
         self._registry = threading.Lock()
         self._wakes: set[Callable[[], None]] = set()
@@ -291,7 +291,7 @@ class Hub:
         if window is not self._window or window.end != self._marked:
             self._mark = object()
         self._window, self._marked = window, window.end
-        self.known = Cursor(window.epoch, window.end), asked
+        self.last_look = Cursor(window.epoch, window.end), asked
         return window
 
     def _catch_up(self) -> Window:

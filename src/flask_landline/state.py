@@ -26,6 +26,7 @@ from .logs import open_log
 from .logs.base import Retention
 from .logs.memory import MemoryLog
 from .payload import encode
+from .position import PagePosition
 from .protocol.problem import app_failed, unknown_channels
 from .reading import Reading
 from .source import Sources
@@ -61,6 +62,7 @@ class State:
             window_bytes=self.config.window_bytes,
             keep_for=self._keep_for,
         )
+        self.position = PagePosition(self.log, self.hub)
         self.sources = Sources(self.log, call=self._call_source, publish=self.publish, encode=self.encode)
         self.apps = Apps(app.name, channels, self.log, self.hub, self.config)
         self.forwarded = Forwarded(self.config.trusted_hops, lambda: app.wsgi_app)
@@ -100,7 +102,9 @@ class State:
         payload = self.encode(data, self.config.max_event)
         self.apps.state()  # before the event: in the log's order, what is guarded comes after the word that it is
         self.apps.require_own(resolved)
+        began = time.monotonic()
         event = self.log.append(name, payload, resolved.channel.retention)
+        self.position.appended(Cursor(event.epoch, event.offset), began)
         self.hub.stale()
         self._trim_if_due()
         return event
@@ -196,6 +200,7 @@ class State:
         for close in self.closing:
             close()
         self.hub.close()
+        self.position.close()
         self.log.close()
 
     def _snapshot(self, item: Resolved, position: Cursor) -> Event:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..errors import LogError, Refusal
+from ..errors import Refusal
 from ..listener import Listener
 from ..protocol.origins import is_from_elsewhere
 from ..protocol.request import Request, encode_query, without_ignored
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 POSITION = "landline.position"
-"""Where in the WSGI environment the log's end at the beginning of a page's request is."""
+"""Where in the WSGI environment a position from before the view began is, or None where the log cannot be read."""
 
 _TYPES = {"long-poll": "application/json", "sse": "text/event-stream", "websocket": "application/octet-stream"}
 """Media types of what is sent on a connection that was taken from the server, by transport."""
@@ -73,7 +72,8 @@ class WireMiddleware:
             self.listener.ensure()
         path = environ.get("PATH_INFO", "")
         if path not in self._wire.paths or VISIT in environ:
-            self._note_position(environ)
+            if self._state.channels and VISIT not in environ:
+                environ[POSITION] = self._state.position.note()
             return self._logouts.serve(self._wsgi_app, environ, start_response)
         server_socket = detach.find(environ)
         transports = self._transports(environ, server_socket)
@@ -97,16 +97,6 @@ class WireMiddleware:
     def _remote(self, environ: WSGIEnvironment) -> str:
         """Return the client's address as the app sees it, whichever of the two is wrapped around the other."""
         return self._wire.limits.address(environ.get("REMOTE_ADDR") or "-", environ.get("HTTP_X_FORWARDED_FOR"))
-
-    def _note_position(self, environ: WSGIEnvironment) -> None:
-        """Note where the log ends before a page is made.
-
-        The view reads its data, and only then the template asks for the cursor: an event published in between would be
-        in neither. From here, it is in the feed, and perhaps on the page too: events are applied idempotently.
-        """
-        if "text/html" in environ.get("HTTP_ACCEPT", ""):
-            with suppress(LogError):  # the page may not need it; if it does, it will ask again and be told
-                environ[POSITION] = self._state.hub.position()
 
     def _transports(self, environ: WSGIEnvironment, server_socket: socket.socket | None) -> tuple[str, ...]:
         """Return what can be offered to this client now."""

@@ -58,9 +58,10 @@ def add_pages(app: Flask, state: State) -> None:
     app.add_template_global(landline_script)
 
     def landline_cursor() -> str:
-        """Return a position before anything that the page shows was read (rails #52420)."""
-        began = request.environ.get(POSITION) if has_request_context() else None
-        return str(began or state.hub.tail())
+        """Return a position before anything that the page shows was read (rails #52420); never raise."""
+        if has_request_context() and POSITION in request.environ:
+            return state.position.text(request.environ[POSITION])
+        return state.position.text(state.position.now())
 
     app.add_template_global(landline_cursor)
 
