@@ -29,10 +29,10 @@ NODE := node_modules/.stamp
 BENCH := $(if $(filter smoke,$(ONLY)),$(DEV),bench/.venv/.stamp)
 CODE := $(wildcard src tests tools examples bench)
 
-.PHONY: help demo lesson test fuzz mutants check bench format constraints debian clean
+.PHONY: help demo lesson test test-night fuzz mutants check bench format constraints debian clean
 
 help:  ## list these targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(RUN)  ## serve the board: this machine's vitals and notes, live, on PORT (5000)
 	@tools/serve.sh board "$(HOST)" "$(PORT)"
@@ -45,6 +45,12 @@ test: $(DEV) $(NODE) debian  ## run every test, Python's (ARGS= goes to pytest) 
 	@$(BIN)/python -m pytest $(ARGS)
 	@echo "landline: npm test"
 	@npm test --silent
+
+test-night: $(DEV) $(NODE) debian  ## what is too much for each change: the proving ground in WebKit, `make fuzz`, `make mutants`
+	@echo "landline: pytest -m night"
+	@$(BIN)/python -m pytest -m night
+	@$(MAKE) fuzz ARGS=
+	@$(MAKE) mutants ARGS=
 
 fuzz: $(DEV)  ## make up bad input, INPUTS (1000000) of it, for some twenty minutes: for each night
 	@FUZZ_INPUTS="$(INPUTS)" $(BIN)/python -m pytest tests/fuzz $(ARGS)

@@ -65,6 +65,17 @@ def _sockets() -> set[str]:
     return found
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for the night, unless `-m` speaks of it. Not by `-m` in pytest's own options: any other would
+    take its place, and `-m browser` run for many minutes in browsers that are not everywhere."""
+    if "night" in config.option.markexpr:
+        return
+    late = [item for item in items if item.get_closest_marker("night")]
+    if late:
+        config.hook.pytest_deselected(items=late)
+        items[:] = [item for item in items if item not in late]
+
+
 @pytest.fixture(autouse=True)
 def leak_check() -> Iterator[None]:
     """Fail a test that leaves a thread or a socket behind, or loses an asyncio task."""

@@ -8,7 +8,7 @@ missing=()
 while read -r package proof; do
     case "$package" in '' | '#'*) continue ;; esac
     case "$proof" in
-        /*) [ -e "$proof" ] || missing+=("$package") ;;
+        /*) compgen -G "$proof" >/dev/null || missing+=("$package") ;;
         *) command -v "$proof" >/dev/null || missing+=("$package") ;;
     esac
 done <"${1:-tools/debian-packages.txt}"

@@ -7,14 +7,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.proving import faults
 from tests.proving.browsers import ChromiumPage
-from tests.proving.course import Case, Course
+from tests.proving.course import WEBKITS, Case, Course
 from tests.proving.faults import only
 from tests.proving.middleboxes import DENY, GZIP, IGNORES, STRIP, Box, haproxy_with, nginx_with, squid
 from tests.proving.proxy import Fault, Request
 
 Trouble = Callable[[Course], AbstractAsyncContextManager[None]]
 
-BOTH = ("Chromium", "Firefox")
+BOTH = ("Chromium", "Firefox", *WEBKITS)
 
 
 def behind(box: Box, *, leaves: bool = False) -> Trouble:
@@ -119,7 +119,9 @@ CASES = [
     Case("nothing wrong", nothing, "websocket", options={"beside": True}, browsers=BOTH, control=True),
     Case("nothing wrong, polls only", nothing, "poll", best="poll", options={"transports": ["poll"]}, control=True),
     Case("network gone for 20 s, the browser not told", gone, "poll", lasts=20, blocks=True, browsers=BOTH),
-    Case("network gone for 20 s, the browser told", unplugged, "offline", lasts=20, blocks=True),
+    Case(
+        "network gone for 20 s, the browser told", unplugged, "offline", lasts=20, blocks=True, browsers=("Chromium",)
+    ),
     # What an answer has just missed waits for that one to arrive, and for the next.
     Case("everything 8 s late", with_faults(lambda: faults.late(8)), "long-poll", delay=8 + 8),
     Case(

@@ -1,4 +1,4 @@
-"""Runs all cases that are asked for side by side, once, and shows what became of them at the end."""
+"""Runs all cases of a browser that are asked for side by side, once, and shows what became of them at the end."""
 
 import asyncio
 import os
@@ -9,15 +9,22 @@ import pytest
 from tests.conftest import CHROMIUM_ARGUMENTS
 from tests.proving import ground, table
 from tests.proving.cases import CASES
-from tests.proving.course import Row
+from tests.proving.course import WEBKITS, Row
 
 ROWS = pytest.StashKey[list[Row]]()
 JOBS = [(case, browser) for case in CASES for browser in case.browsers]
 
 
+def _param(job: ground.Job) -> object:
+    case, browser = job
+    # Drivers of WebKit are not everywhere, and all cases in it take minutes more.
+    marks = [pytest.mark.night] if browser in WEBKITS else []
+    return pytest.param(job, id=f"{case.name}-{browser}", marks=marks)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "job" in metafunc.fixturenames:
-        metafunc.parametrize("job", JOBS, ids=[f"{case.name}-{browser}" for case, browser in JOBS])
+        metafunc.parametrize("job", [_param(job) for job in JOBS])
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +36,11 @@ def outcomes(
     asked = [job for job in JOBS if any(call.get("job") is job for call in calls)]
     browsers = {browser for _, browser in asked}
     jobs = [job for job in JOBS if job in asked or (job[0].control and job[1] in browsers)]
-    outcomes = asyncio.run(ground.run(jobs, require, tmp_path_factory.mktemp("proving"), CHROMIUM_ARGUMENTS))
+    outcomes: dict[ground.Job, ground.Outcome] = {}
+    for party, at_once in ground.PARTIES.items():
+        if theirs := [job for job in jobs if job[1] in party]:
+            folder = tmp_path_factory.mktemp("proving")
+            outcomes |= asyncio.run(ground.run(theirs, require, folder, CHROMIUM_ARGUMENTS, at_once))
     request.config.stash[ROWS] = [row for job in JOBS if isinstance(row := outcomes.get(job), Row)]
     return outcomes
 

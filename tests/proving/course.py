@@ -28,6 +28,9 @@ PROOF = 2.0
 """Seconds a new line has to prove itself."""
 CONFIG: dict[str, Any] = {"LANDLINE_INTERVAL": INTERVAL, "LANDLINE_KEEPALIVE": 1.0, "LANDLINE_HOLD": 4.0}
 
+WEBKITS = ("WebKit", "WebKit 2.38")
+"""Safari's engine of today, and the one that Safari 16.0 has; both for the night."""
+
 LOOK = 0.25
 """Seconds between two looks at a page; what it tells has the page's own times."""
 PATIENCE = 150.0
@@ -60,7 +63,7 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     """What the page is told beyond the usual."""
     best: str = "websocket"
-    browsers: tuple[str, ...] = ("Chromium",)
+    browsers: tuple[str, ...] = ("Chromium", *WEBKITS)
     control: bool = False
     """Nothing goes wrong, as long as all others go on: tells how late the machine is by itself."""
 

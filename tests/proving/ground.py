@@ -10,9 +10,13 @@ from tests.held.servers import Find
 from tests.proving.browsers import Opener, chromium, firefox
 from tests.proving.course import CONFIG, Case, Course, Row
 from tests.proving.site import Site
+from tests.proving.webkit import browsers as webkit_browsers
+from tests.proving.webkit import windows as webkit_windows
+from tests.webdriver import OLD, TODAY
 
-AT_ONCE = 12
-"""Cases that run at the same time; each is a page of some 70 MB."""
+PARTIES = {("Chromium", "Firefox"): 12, ("WebKit",): 6, ("WebKit 2.38",): 4}
+"""Browsers whose cases run at the same time, and how many of them: a page has some 70 MB, and WebKit's, which all work
+their way through one driver or have a browser each, some 90 to 150 MB."""
 THREADS = 32
 """For what waits: a publishing must not stand in line behind the start of a server."""
 
@@ -20,13 +24,17 @@ Outcome = Row | BaseException
 Job = tuple[Case, str]
 
 
-async def run(jobs: Sequence[Job], find: Find, folder: Path, chromium_arguments: Sequence[str]) -> dict[Job, Outcome]:
-    """Run cases in browsers; return what became of each, which may be an error."""
+async def run(
+    jobs: Sequence[Job], find: Find, folder: Path, chromium_arguments: Sequence[str], at_once: int
+) -> dict[Job, Outcome]:
+    """Run cases in browsers, so many at once; return what became of each, which may be an error."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
     async with AsyncExitStack() as stack:
         openers: dict[str, Callable[[], AbstractAsyncContextManager[Opener]]] = {
             "Chromium": lambda: chromium(find("chromium"), chromium_arguments),
             "Firefox": lambda: firefox(find("firefox-esr"), find("node")),
+            "WebKit": lambda: webkit_windows(TODAY, find),
+            "WebKit 2.38": lambda: webkit_browsers(OLD, find),
         }
         browsers: dict[str, Opener | BaseException] = {}
         for name in sorted({name for _, name in jobs}):
@@ -37,7 +45,7 @@ async def run(jobs: Sequence[Job], find: Find, folder: Path, chromium_arguments:
         shared = Site(folder / "shared", CONFIG)
         stack.push_async_callback(shared.close)
         server = await shared.start()
-        turns = asyncio.Semaphore(AT_ONCE)
+        turns = asyncio.Semaphore(at_once)
         over = asyncio.Event()
 
         async def one(number: int, case: Case, name: str) -> Row:

@@ -19,7 +19,11 @@ the time from the publishing to the handler of the slowest event published meanw
 interval and a proof, and what the fault itself takes; more only by what the machine is late itself, as told below the
 table. *Then* is the rung to which it climbed back by itself, *after* so long.
 
-`make test` prints this table; `PROVING=write .venv/bin/pytest tests/proving` writes it here. What each fault is
+WebKit is Safari's engine: WebKitGTK 2.50 is today's, WPE WebKit 2.38 that of Safari 16.0. The case in which the browser
+is told is missing there, as only Chromium can be.
+
+`make test` prints this table for Chromium and Firefox, `make test-night` for WebKit;
+`PROVING=write .venv/bin/pytest tests/proving -m "night or not night"` runs all and writes it here. What each fault is
 stands in [`cases.py`](../../tests/proving/cases.py)."""
 SLACK = 3
 """By so many times what an `EventSource` beside the client is late, a case may be late: all run on the same cores
