@@ -1,5 +1,6 @@
 """`<landline-status>`: what it says, when, and to whom."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,42 @@ def test_marks_differ_in_shape_and_take_colours_from_the_page(badge: Page) -> No
         shapes.add((height, width))
         assert (colour == "rgb(1, 2, 3)") == (status == "live")
     assert len(shapes) == 4
+
+
+def test_browser_without_sheets_to_share_shows_the_same(badge: Page) -> None:
+    """Safari before 16.4: a script that throws as it loads takes with it every module that imports it."""
+    badge.evaluate("CSSStyleSheet = function () { throw new TypeError('Illegal constructor') }; delete Object.hasOwn")
+    give_line(badge)
+    load(badge)
+    assert shown(badge) == ("polling", "polling")
+    style = "(({ borderRadius, borderTopStyle }) => [borderRadius, borderTopStyle])"
+    mark = "getComputedStyle(badge.shadowRoot.querySelector('[part=mark]'))"
+    assert badge.evaluate(f"{style}({mark})") == ["50%", "solid"]
+    badge.evaluate("badge.line = null")
+    expect(badge.locator("landline-status")).to_be_hidden()
+
+
+def test_policy_that_forbids_styles_leaves_it_its_own(page: Page) -> None:
+    """Where sheets can be shared: no Content-Security-Policy speaks of those."""
+    policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'none'"
+    page.set_content(
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><landline-status></landline-status>'
+    )
+    load(page)
+    page.evaluate("document.querySelector('landline-status').line = Object.assign(new EventTarget(), {status: 'live'})")
+    mark = "document.querySelector('landline-status').shadowRoot.querySelector('[part=mark]')"
+    assert page.evaluate(f"getComputedStyle({mark}).borderTopStyle") == "solid"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_for_browsers_without_light_dark_stand_out_from_either_page(scheme: str) -> None:
+    """WCAG 2.2, 1.4.11: 3:1 at least. In an old engine they are looked at by test_webkit.py."""
+    colours = re.findall(r"--_\w+: #(\w\w)(\w\w)(\w\w);", SCRIPT.read_text())
+    assert len(colours) == 3
+    page_luminance = luminance("rgb(255, 255, 255)" if scheme == "light" else "rgb(18, 18, 18)")
+    for parts in colours:
+        darker, lighter = sorted([page_luminance, luminance(f"rgb({', '.join(str(int(part, 16)) for part in parts)})")])
+        assert (lighter + 0.05) / (darker + 0.05) >= 3, parts
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
