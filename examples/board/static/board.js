@@ -1,6 +1,5 @@
 // The board: one line to the server, two handlers, and a panel that watches the line.
 
-import { Landline } from "landline";
 import { Happening } from "./happening.js";
 import { connectForm, Notes } from "./notes.js";
 import { Vitals } from "./vitals.js";
@@ -11,7 +10,8 @@ const get = (id) => document.getElementById(id);
 const vitals = new Vitals();
 const notes = new Notes(() => Date.now() / 1000);
 const happening = new Happening();
-const wires = new Wires(open);
+let Landline;
+let wires;
 let line;
 let paused = false;
 
@@ -76,9 +76,19 @@ get("interval").addEventListener("input", ({ target }) => {
   if (!paused) happening.intervalMs = line.intervalMs;
 });
 
-open();
-// Browsers restore controls on reload, and the line starts anew.
-get("interval").dispatchEvent(new Event("input"));
+/**
+ * Begin.
+ *
+ * @param {typeof import("landline").Landline} given
+ * @param {string} script where it is from
+ */
+export function start(given, script) {
+  Landline = given;
+  wires = new Wires(open, script);
+  open();
+  // Browsers restore controls on reload, and the line starts anew.
+  get("interval").dispatchEvent(new Event("input"));
+}
 
 // One's own note should show at once, and not only with the next poll; paused is paused, and a line needs no asking.
 connectForm(() => {

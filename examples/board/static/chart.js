@@ -22,7 +22,7 @@ export class Chart {
    * @param {number} [mark] where to draw a level line
    */
   draw(points, top, mark) {
-    const newest = points.at(-1)?.at ?? 0;
+    const newest = points[points.length - 1]?.at ?? 0;
     const x = (at) => SECONDS - (newest - at);
     const y = (value) => HEIGHT - (HEIGHT - 4) * Math.min(1, value / top);
     const shapes = [];
@@ -51,7 +51,7 @@ function runs(points) {
   let before;
   for (const point of points) {
     if (before === undefined || point.at - before > GAP_SECONDS) found.push([]);
-    found.at(-1).push(point);
+    found[found.length - 1].push(point);
     before = point.at;
   }
   return found;

@@ -174,7 +174,7 @@ function stepped(...points) {
     const room = Math.min(CORNER, distance(before, corner) / 2, distance(corner, after) / 2);
     d += `L${towards(corner, before, room)}Q${corner} ${towards(corner, after, room)}`;
   }
-  return `${d}L${points.at(-1)}`;
+  return `${d}L${points[points.length - 1]}`;
 }
 
 const distance = ([x1, y1], [x2, y2]) => Math.hypot(x2 - x1, y2 - y1);

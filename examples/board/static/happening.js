@@ -1,6 +1,5 @@
 // The panel "What is happening": the line's own trace, told three ways. It only listens and never takes part.
 
-import { LandlineError } from "landline";
 import { Flow } from "./flow.js";
 
 const ROWS = 10;
@@ -81,7 +80,7 @@ export class Happening {
       this.#begin(step, `none: ${transport}`, `pushed by ${transport}`);
       this.#flow.begin("nothing: it is told");
     }
-    const isAnswer = !(response instanceof LandlineError);
+    const isAnswer = !(response instanceof Error);
     const events = response.data?.length ?? 0;
     const found = describe(response);
     this.#answer = { isAnswer, events };
@@ -175,7 +174,7 @@ export class Happening {
 
 /** What an answer found, in plain words. */
 function describe(response) {
-  if (response instanceof LandlineError) return `failed: ${response.code}`;
+  if (response instanceof Error) return `failed: ${response.code}`;
   const { length } = response.data ?? [];
   const news = length ? `${length} new event${length > 1 ? "s" : ""}` : "nothing new";
   return response.reset ? `reset: ${response.reset.reason}, ${news}` : news;
@@ -183,7 +182,7 @@ function describe(response) {
 
 /** A response as text: a line a field, long lists cut short. */
 function json(response) {
-  const isRefusal = response instanceof LandlineError;
+  const isRefusal = response instanceof Error;
   if (isRefusal && !response.problem) return response.message;
   const given = Object.entries(isRefusal ? response.problem : response).filter(([, value]) => value !== undefined);
   const fields = given.map(([name, value]) => `"${name}": ${JSON.stringify(value, shorten)}`);

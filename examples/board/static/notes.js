@@ -50,6 +50,7 @@ export class Notes {
   #tidy() {
     while (this.#list.children.length > SHOWN) this.#list.lastElementChild.remove();
     this.#empty.hidden = this.#list.children.length > 0;
+    this.#feed.classList.toggle("bare", !this.#empty.hidden);
     this.#tellAges();
   }
 
@@ -63,6 +64,7 @@ export class Notes {
 /** @param {() => void} posted called when the server has taken a note */
 export function connectForm(posted) {
   const form = document.getElementById("form");
+  const button = form.querySelector("button");
   const trouble = document.getElementById("trouble");
   const room = document.getElementById("room");
   const { text } = form.elements;
@@ -81,11 +83,10 @@ export function connectForm(posted) {
 
   text.addEventListener("input", look);
   text.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) button.click();
   });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const button = form.querySelector("button");
     if (button.disabled) return;
     button.disabled = true;
     say(await post(form));

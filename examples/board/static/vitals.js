@@ -26,7 +26,7 @@ export class Vitals {
   }
 
   #draw() {
-    const newest = this.#samples.at(-1);
+    const newest = this.#samples[this.#samples.length - 1];
     if (!newest) return;
     // What is out of sight shall not set the scale.
     const shown = this.#samples.filter(({ at }) => at > newest.at - SECONDS);

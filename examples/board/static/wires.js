@@ -6,12 +6,12 @@ const SETTLE_MS = 5000;
 const LOOK_MS = 1000;
 
 const get = (id) => document.getElementById(id);
-// Of the module this page has, so that nothing is to be said twice.
-const landline = new URL(".", import.meta.resolve("landline"));
 
 export class Wires {
   #line;
   #reopen;
+  /** What tabs share, by its address. @type {URL} */
+  #landline;
   /** The switch for sharing, and those of the wires. */
   #shared;
   #wires = new Map();
@@ -31,8 +31,10 @@ export class Wires {
   /**
    * @param {(options: {url?: URL, share?: boolean}) => boolean} reopen gives the page another line, which goes on where
    * the old one was; returns whether it is to run
+   * @param {string} script where Landline's is
    */
-  constructor(reopen) {
+  constructor(reopen, script) {
+    this.#landline = new URL(".", new URL(script, document.baseURI));
     this.#reopen = reopen;
     for (const item of get("wires").children) {
       const rung = { item, input: item.querySelector("input"), said: item.querySelector(".said") };
@@ -41,7 +43,10 @@ export class Wires {
       rung.input.addEventListener("change", () => this.#change(rung));
     }
     // Browsers have locks for secure pages only; without them, each tab has a line of its own.
-    if (!navigator.locks) Object.assign(this.#shared.input, { disabled: true, checked: false });
+    if (!navigator.locks) {
+      Object.assign(this.#shared.input, { disabled: true, checked: false });
+      this.#shared.item.classList.add("disabled");
+    }
     setInterval(() => this.#countFollowers(), LOOK_MS);
   }
 
@@ -123,7 +128,7 @@ export class Wires {
   async #countFollowers() {
     if (!navigator.locks || document.hidden) return;
     const { pending } = await navigator.locks.query();
-    this.#followers = pending.filter(({ name }) => name === `landline ${landline}`).length;
+    this.#followers = pending.filter(({ name }) => name === `landline ${this.#landline}`).length;
     this.#show();
   }
 
