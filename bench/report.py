@@ -7,18 +7,19 @@ The prose there is written by hand. Between `<!-- bench:NAME -->` and `<!-- benc
 from __future__ import annotations
 
 import re
+import statistics
 import sys
 from collections.abc import Mapping
 
 from bench import charts, machine, targets
-from bench.jobs import fanout, growth, polls
+from bench.jobs import fanout, growth, held, latency, polls
 from bench.peers import PEERS, flask_plain, nginx
 from bench.processes import ROOT
 from bench.results import FOLDER, Results, Row
 
 PAGES = (ROOT / "docs" / "topics" / "performance.md", ROOT / "README.md")
 IMAGES = ROOT / "docs" / "images"
-NAMES = ("polls", "fanout", "memory", "idle", "publish", "latency", "growth", "cache", "route", "grants")
+NAMES = ("polls", "fanout", "memory", "held", "idle", "publish", "latency", "growth", "cache", "route", "grants")
 GROWTHS = {"events in the log": "log", "channels": "channels", "readers of other channels": "others"}
 BLOCK = re.compile(r"(<!-- bench:(?P<name>[a-z]+) -->\n).*?(<!-- bench -->)", re.DOTALL)
 NOT_YET = "*Not measured yet.*"
@@ -54,7 +55,9 @@ def block(name: str, found: Found) -> str:
         return _markdown(lines) if len(lines) > 1 else NOT_YET
     if name == "short":
         lines = _short(found)
-        return _markdown(lines) if len(lines) > 1 else NOT_YET
+        return "\n\n".join([_markdown(lines), *_slower(found), *_by_number(found)]) if len(lines) > 1 else NOT_YET
+    if name == "slower":
+        return "\n".join(f"- {words}" for words in _slower(found)) or NOT_YET
     if name not in found:
         return NOT_YET
     results = found[name]
@@ -125,44 +128,94 @@ def _unable(results: Results) -> list[str]:
 
 
 def _machine(found: Found) -> str:
-    """Describe the machine of the newest run."""
-    facts = max((results.facts for results in found.values()), key=lambda facts: facts["when"], default=None)
+    """Describe the machine of the newest run with all peers: Landline alone may be measured where there are none."""
+    every = [results.facts for results in found.values()]
+    facts = max(every, key=lambda facts: (len(facts["machine"]["versions"]), facts["when"]), default=None)
     if facts is None:
         return ""
     versions = ", ".join(f"{name} {version}" for name, version in facts["machine"]["versions"].items())
     return f"{machine.sentence(facts['machine'])}. {versions}."
 
 
+SHORT = [
+    ("idle polls a second", "polls", polls.CASE, "polls/s"),
+    *(
+        (f"deliveries a second to {targets.READERS:,} readers, {name}", "fanout", case, "deliveries/s")
+        for name in fanout.TRANSPORTS
+        for case in [fanout.case(name, targets.READERS)]
+    ),
+    *(
+        (f"KB of memory for each of {targets.READERS:,} readers, {name}", "memory", name, "KB")
+        for name in fanout.TRANSPORTS
+    ),
+    ("ms from publishing by HTTP to a stream", "latency", latency.HTTP, "p50 ms"),
+]
+"""What is read first: in words, and its job, case and metric."""
+LESS_IS_BETTER = {"KB", "p50 ms"}
+
+
 def _short(found: Found) -> list[list[str]]:
-    """Return what to read first: ourselves, nchan, and the best of Python's and node's, job by job."""
-    lines = [["", "Landline", "nchan", "best Python or node peer"]]
-    rows = [("idle polls a second", "polls", polls.CASE, "polls/s", targets.LISTENER)]
-    for transport in fanout.TRANSPORTS:
-        case = fanout.case(transport, targets.READERS)
-        what = f"deliveries a second to {targets.READERS:,} readers, {transport}"
-        rows.append((what, "fanout", case, "deliveries/s", targets.LISTENER))
-    rows += [
-        (f"KB of memory for each reader, {transport}", "memory", transport, "KB", targets.GTHREAD)
-        for transport in ("sse", "websocket")
+    """Return what to read first: ourselves by each door, nchan, and the best of Python's and node's, job by job."""
+    head = [
+        "",
+        "Landline, listener",
+        "Landline, plain gunicorn",
+        "nchan",
+        "best of the Python and node packages measured",
     ]
-    for what, job, case, metric, mine in rows:
-        if job in found and (cells := _beside(found[job], case, metric, mine)):
+    lines = [head]
+    for what, job, case, metric in SHORT:
+        if job in found and (cells := _beside(found[job], case, metric)):
             lines.append([what, *cells])
     return lines
 
 
-def _beside(results: Results, case: str, metric: str, mine: str) -> list[str]:
-    """Return a metric's medians: ours, nchan's, and the best of the others with its name; empty if we have none."""
+def _beside(results: Results, case: str, metric: str) -> list[str]:
+    """Return a metric's medians: ours by each door, nchan's, and the best of the others by name; empty without ours."""
     rows = {row.peer: row for row in results.rows if (row.case, row.metric) == (case, metric)}
-    if mine not in rows:
+    if targets.LISTENER not in rows and targets.GTHREAD not in rows:
         return []
 
     def told(row: Row | None) -> str:
-        return results.metrics[metric].format(row.median) if row is not None else ""
+        return results.metrics[metric].format(row.median) if row is not None else "not measured"
 
     others = [row for peer, row in rows.items() if peer in OTHERS]
-    best = (min if metric == "KB" else max)(others, key=lambda row: row.median, default=None)
-    return [told(rows[mine]), told(rows.get(targets.NCHAN)), f"{told(best)} ({best.peer})" if best is not None else ""]
+    best = (min if metric in LESS_IS_BETTER else max)(others, key=lambda row: row.median, default=None)
+    own = [told(rows.get(name)) for name in targets.NATIVE]
+    return [*own, f"{told(best)} ({best.peer})" if best is not None else "none does it"]
+
+
+def _slower(found: Found) -> list[str]:
+    """Say by how much others are told sooner; empty if they are not, or it was not measured."""
+    if "latency" not in found:
+        return []
+    metric = "p50 ms"
+    rows = {row.peer: row.median for row in found["latency"].rows if (row.case, row.metric) == (latency.HTTP, metric)}
+    mine = rows.pop(targets.GTHREAD, None)
+    sooner = [f"{name} after {value:.2f} ms" for name, value in rows.items() if mine is not None and value < mine]
+    if not sooner:
+        return []
+    words = f"what is published by an HTTP request reaches a stream after {mine:.2f} ms (plain gunicorn)"
+    why = "An event of Landline's is on disk by then, theirs is not."
+    return [f"**Latency**: {words}, from {' and from '.join(sooner)}. {why}"]
+
+
+def _by_number(found: Found) -> list[str]:
+    """Say what an event stream takes by their number, at each door and by each loop; empty if it was not measured."""
+    if "held" not in found:
+        return []
+    results, (each, further) = found["held"], held.METRICS
+    sizes = list(dict.fromkeys(case.partition(" readers, ")[0] for case in results.cases()))
+    lines = []
+    for door in held.DOORS:
+        told = []
+        for loop in held.LOOPS:
+            values = [statistics.median(results.values(door, f"{size} readers, {loop}", each)) for size in sizes]
+            last = statistics.median(results.values(door, f"{sizes[-1]} readers, {loop}", further))
+            among = ", ".join(f"{value:.1f} among {size}" for value, size in zip(values, sizes, strict=True))
+            told.append(f"{among}, and {last:.1f} for each further one ({loop})")
+        lines.append(f"KB of memory for each event stream, {door}: {'; '.join(told)}.")
+    return lines
 
 
 def _markdown(lines: list[list[str]]) -> str:
