@@ -5,19 +5,20 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { minify } from "terser";
+import { LOWEST } from "./lowest.js";
 
 // 8 KB, all in all: a page loads it before it shows anything live.
 const LIMIT_BYTES = 8192;
 
 // Names that only pass between our own modules. None of them may be public; npm test runs on the bundle too and would notice.
-const INTERNAL = "answered busy calm changed demote dueAt failed failures forget forgive from halt hurry isJoin isProved join joining keepaliveMs ladder leads leave line listener main mayOpen offer own parameters pass pauseMs plan polling probe provedAt prune pushed query read reading rest restart rung rungs seen shortLives take trace watch";
+const INTERNAL = "answered busy calm changed demote doubt dueAt failed failures fault forget forgive from guard halt hurry isJoin isProved join joining keepaliveMs ladder leads leave line listener main mayOpen offer own parameters pass pauseMs plan polling probe provedAt prune pushed query read reading rest restart rung rungs seen sharing shortLives take trace wake watch";
 
 const target = new URL("../src/flask_landline/static/landline.js", import.meta.url);
 const { outputFiles } = await build({
   entryPoints: [fileURLToPath(new URL("src/landline.js", import.meta.url))],
   bundle: true,
   format: "esm",
-  target: "es2022",
+  target: LOWEST,
   minifyIdentifiers: true,
   minifySyntax: true,
   mangleProps: new RegExp(`^(${INTERNAL.replaceAll(" ", "|")})$`),

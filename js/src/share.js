@@ -146,15 +146,18 @@ export class Share {
   pass(events, reset) {
     const { reading, seen, cursor } = this.#feed;
     const floors = this.#floors;
-    if (reset) {
+    if (reset || !this.#bus) {
       this.#recent = [];
       floors.clear();
     }
+    // Nothing is copied where nothing is shared.
+    if (!this.#bus) return;
     for (const channel of reading) {
       if (!floors.has(channel)) floors.set(channel, Math.max(parts(cursor)[1], seen.get(channel) ?? 0));
     }
     // A snapshot is for who asked for it, and what this page's handlers do to their data is theirs.
-    const data = structuredClone(events.filter(({ snapshot }) => !snapshot));
+    // It was JSON, so that is a whole copy, and in browsers that have no structuredClone too.
+    const data = JSON.parse(JSON.stringify(events.filter(({ snapshot }) => !snapshot)));
     this.#recent.push(...data);
     for (const { channel, offset } of this.#recent.splice(0, this.#recent.length - KEPT)) {
       if (offset > (floors.get(channel) ?? Infinity)) floors.set(channel, offset);
