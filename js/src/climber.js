@@ -15,6 +15,8 @@ import { openLine } from "./lines.js";
  * @property {(query: Query, answer: Pushed, rung: Transport) => void} take
  * @property {(ms?: number) => void} rest ask nothing for so long
  * @property {(isPollDue: boolean) => void} changed the line is another, or none
+ * @property {(turn: () => void) => void} guard do what a timer or a line has begun
+ * @property {(cause: unknown) => void} fault tell once what was thrown
  * @property {(phase: "climb" | "fall", detail: {transport: Transport, why: string}) => void} trace
  */
 
@@ -81,7 +83,7 @@ export class Climber {
     const dueAt = this.#ladder.dueAt(this.#mayOpen);
     this.#env.clearTimeout(this.#timer);
     if (dueAt === Infinity) return;
-    const wake = () => this.#step({ type: "timer", mayOpen: this.#mayOpen });
+    const wake = () => this.#host.guard(() => this.#step({ type: "timer", mayOpen: this.#mayOpen }));
     this.#timer = this.#env.setTimeout(wake, Math.max(0, Math.ceil(dueAt - this.#env.performance.now())));
   }
 
@@ -110,7 +112,12 @@ export class Climber {
   #close(rung) {
     const line = this.#lines.get(rung);
     this.#lines.delete(rung);
-    line?.close();
+    try {
+      line?.close();
+    } catch (cause) {
+      // What it says is heard no more, and the step that closes it goes on.
+      this.#host.fault(cause);
+    }
   }
 
   /** @param {Transport} rung */
@@ -124,20 +131,22 @@ export class Climber {
     const isOpen = () => this.#lines.get(rung) === line;
     /** @type {Listener} */
     const listener = {
-      take: (answer) => {
-        const isProof = answer.nonce === nonce;
-        if (!isOpen()) return;
-        if (!isData(answer) || !(isProof || this.#ladder.line === rung)) return listener.end("no hello");
-        if (answer.keepalive) this.#ladder.keepaliveMs = answer.keepalive * 1000;
-        this.#step({ type: isProof ? "hello" : "sign", rung });
-        if (isOpen()) this.#host.take(query, answer, rung);
-      },
-      end: (why, how) => {
-        if (!isOpen()) return;
-        // Polls keep the pause too: a server that restarts has said to each of its readers when.
-        this.#host.rest(how?.pauseMs);
-        this.#step({ type: "end", rung, why, ...how });
-      },
+      take: (answer) =>
+        this.#host.guard(() => {
+          const isProof = answer.nonce === nonce;
+          if (!isOpen()) return;
+          if (!isData(answer) || !(isProof || this.#ladder.line === rung)) return listener.end("no hello");
+          if (answer.keepalive) this.#ladder.keepaliveMs = answer.keepalive * 1000;
+          this.#step({ type: isProof ? "hello" : "sign", rung });
+          if (isOpen()) this.#host.take(query, answer, rung);
+        }),
+      end: (why, how) =>
+        this.#host.guard(() => {
+          if (!isOpen()) return;
+          // Polls keep the pause too: a server that restarts has said to each of its readers when.
+          this.#host.rest(how?.pauseMs);
+          this.#step({ type: "end", rung, why, ...how });
+        }),
     };
     try {
       if (rung === "shared") this.#share.open(query, nonce, listener);

@@ -83,7 +83,8 @@ export class Feed {
     // In order: equal readers ask equal addresses, so that a cache in between may answer.
     const channels = [...from].sort();
     const parameters = new URLSearchParams(channels.map((channel) => ["channel", channel]));
-    if (cursor) parameters.set("cursor", cursor);
+    // An empty one is a position that was lost: to be told so, and not the same as none.
+    if (cursor !== null) parameters.set("cursor", cursor);
     const grant = this.#grants.get(`${channels}`) ?? "";
     return { isJoin, from, channels, cursor, main: this.cursor, parameters, grant };
   }

@@ -4,16 +4,19 @@ import { LandlineError } from "./errors.js";
 import { Feed } from "./feed.js";
 import { checked, readOptions, resolve } from "./options.js";
 import { Poller } from "./poller.js";
+import { makeReload } from "./reload.js";
 
 /** @import {Env, Handler, LandlineEvent, LandlineEventMap, LandlineOptions} from "../../src/flask_landline/static/landline.js" */
 
 export { LandlineError };
 
-// A page in the back/forward cache, or frozen, must have no request under way; it comes back as it was.
+// A page in the back/forward cache, or frozen, must have no request under way; it comes back as it was. In this order,
+// because a page that hears when it comes, but not when it goes, is not stopped for ever.
 /** @type {Record<string, boolean>} */
-const HIDES = { pagehide: true, freeze: true, pageshow: false, resume: false };
+const HIDES = { pageshow: false, resume: false, pagehide: true, freeze: true };
 
 export class Landline extends EventTarget {
+  #env;
   #settings;
   #feed;
   #poller;
@@ -23,12 +26,15 @@ export class Landline extends EventTarget {
   #closing = Object.assign(new AbortController(), { capture: true });
   /** Remember a position for the next page of this tab, and return the one remembered. @type {(cursor?: string | null) => string | null | void} */
   #keep;
+  /** Loads the page anew. One function for the life of the line: put on twice, it is called once. @type {() => void} */
+  #reload;
 
   /** @param {LandlineOptions} [options] */
   constructor(options = {}) {
     super();
     const { url, cursor, channels, remember, env, ...settings } = readOptions(options);
     const prefix = resolve(url, env.document?.baseURI ?? env.location?.href);
+    this.#env = env;
     this.#settings = { ...settings, url: prefix };
     // Storage may be forbidden or full; then a page begins like a new one.
     this.#keep = (position) => {
@@ -37,9 +43,12 @@ export class Landline extends EventTarget {
         if (remember) return position ? sessionStorage?.setItem(prefix, position) : sessionStorage?.getItem(prefix);
       } catch {}
     };
-    this.#feed = new Feed(cursor ?? this.#keep() ?? null);
-    this.#poller = new Poller(env, this.#settings, this.#feed, this.#tell.bind(this), this.#deliver.bind(this));
-    this.#watchPage(env);
+    const start = cursor ?? this.#keep() ?? null;
+    this.#feed = new Feed(start);
+    const poller = (this.#poller = new Poller(env, this.#settings, this.#feed, this.#tell.bind(this), this.#deliver.bind(this)));
+    const reload = makeReload(env, prefix, start, this.#closing.signal, (error) => this.#tell("error", error));
+    this.#reload = () => poller.guard(reload);
+    poller.guard(() => this.#watchPage(env));
     for (const channel of channels) this.on(channel, () => {});
   }
 
@@ -104,10 +113,15 @@ export class Landline extends EventTarget {
     this.#poller.poll();
   }
 
+  reloadOnReset() {
+    if (!this.#env.location?.reload) throw new TypeError("env has no location.reload.");
+    this.addEventListener("reset", this.#reload, { once: true, signal: this.#closing.signal });
+  }
+
   close() {
     this.#closing.abort();
     this.#handlers.clear();
-    this.#poller.halt("closed", true);
+    this.#poller.guard(() => this.#poller.halt("closed", true));
   }
 
   /** @param {LandlineEvent} event */
@@ -143,15 +157,18 @@ export class Landline extends EventTarget {
 
   /** @param {Env} env */
   #watchPage({ document, window, navigator }) {
+    const poller = this.#poller;
     /** @param {{type?: string}} event */
     const look = ({ type = "" }) => {
-      this.#poller.halt("background", document?.visibilityState === "hidden");
-      this.#poller.halt("offline", navigator?.onLine === false);
+      if (type in HIDES) poller.halt("hidden", !!HIDES[type]);
+      poller.halt("background", document?.visibilityState === "hidden");
+      if (type === "online") poller.wake(true);
+      // Some browsers are wrong about it for as long as they run: a page that is merely looked at has a line that says otherwise.
+      else if (type !== "visibilitychange" && navigator?.onLine === false) poller.doubt();
       this.#keep(this.cursor);
-      if (type in HIDES) this.#poller.halt("hidden", !!HIDES[type]);
     };
     for (const type of [...Object.keys(HIDES), "visibilitychange", "online", "offline"]) {
-      window?.addEventListener(type, look, this.#closing);
+      window?.addEventListener(type, (event) => poller.guard(() => look(event)), this.#closing);
     }
     look({});
   }

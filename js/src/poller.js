@@ -2,6 +2,7 @@
 // what was read (feed.js) nor who handles it (landline.js).
 
 import { readAnswer, retryAfter } from "./answer.js";
+import { watchCaches } from "./cache.js";
 import { Climber } from "./climber.js";
 import { LandlineError } from "./errors.js";
 import { get } from "./get.js";
@@ -22,17 +23,16 @@ import { Share } from "./share.js";
  * Why nothing is asked. `hidden`: in the back/forward cache or on the way there. `background`: hidden, but there,
  * and asking more slowly; `away`: for so long that a line is not worth its while.
  *
- * @typedef {"closed" | "hidden" | "paused" | "offline" | "background" | "away"} Hold
+ * @typedef {"closed" | "hidden" | "paused" | "background" | "away"} Hold
  */
 
-// In these no line is kept. In the first CUT a poll under way is given up too; in the first QUIET nothing is asked, but
-// the first FIRM alone hold when poll() was called: the page knows what it does, and the browser may be wrong.
-/** @type {("closed" | "hidden" | "offline" | "paused")[]} */
-const QUIET = ["closed", "hidden", "offline", "paused"];
+// In these nothing is asked. In the first FIRM a poll under way is given up too, and they hold when poll() was called.
+/** @type {("closed" | "hidden" | "paused")[]} */
+const QUIET = ["closed", "hidden", "paused"];
+// In these no line is kept.
 /** @type {Hold[]} */
 const LINELESS = [...QUIET, "away"];
 const FIRM = 2;
-const CUT = 3;
 // Advice between zero and this is taken as this.
 const LEAST_MS = 125;
 // So many polls in so short a time, all at one cursor and for nothing, are a loop.
@@ -75,6 +75,11 @@ export class Poller {
   #holds = new Set();
   /** The newest poll was answered by a refusal, which only the app's author or the reader can mend. */
   #isRefused = false;
+  /** What was thrown in here. @type {Set<string>} */
+  #faults = new Set();
+  #isFromCache = watchCaches();
+  /** A cache was noticed. */
+  #isCached = false;
   /** One poll owed to `poll()`, paused or not. */
   #owed = false;
   // Until the server's first advice.
@@ -119,7 +124,7 @@ export class Poller {
       throw new LandlineError(message, { code: "too-many-channels" });
     }
     // What is read for another tab only has no snapshot for this page: it leads no more, and begins anew.
-    if (this.#feed.reading.has(channel) && !own.has(channel)) this.#share.watch(false);
+    if (this.#feed.reading.has(channel) && !own.has(channel)) this.sharing(() => this.#share.watch(false));
     own.add(channel);
     this.read(channel);
   }
@@ -140,8 +145,74 @@ export class Poller {
     this.plan();
   }
 
+  /**
+   * Do one turn of the loop: for a timer, an answer, a line, the page. What is thrown in it is a failure like any other,
+   * told once and tried again. The lines are dropped, as what one has brought may be lost halfway; it comes again.
+   *
+   * @param {() => void} turn
+   */
+  guard(turn) {
+    try {
+      turn();
+    } catch (cause) {
+      this.fault(cause);
+      // A browser that throws even here has the page's next event, or call, as its next turn.
+      try {
+        this.doubt();
+      } catch {}
+    }
+  }
+
+  /**
+   * Do what is for the other tabs. It is a comfort: where it cannot be done, this one goes on by itself, and no more
+   * speaks to the others before it begins anew: they would take what follows for all there was.
+   *
+   * @param {() => void} turn
+   */
+  sharing(turn) {
+    try {
+      turn();
+    } catch (cause) {
+      this.fault(cause);
+      try {
+        this.#share.watch(false);
+      } catch {}
+      this.#share.leads ??= true;
+    }
+  }
+
+  /** @param {unknown} cause */
+  fault(cause) {
+    if (this.#faults.size === this.#faults.add(`${cause}`).size) return;
+    this.#tell("error", new LandlineError(`The client failed: ${cause}. Trying again.`, { code: "client", cause }));
+  }
+
+  /** @param {string} problem @returns {boolean} whether it is a new one */
+  #fail(problem, pace = this.#main) {
+    this.rest();
+    return pace.failed(problem, this.#notBefore, this.#env.Math.random());
+  }
+
+  /**
+   * Take it that nothing gets through, as after a poll that failed: the client has failed itself, or the browser says
+   * that there is no network. It may be wrong, and only an answer can prove that.
+   */
+  doubt() {
+    this.#cut();
+    this.#fail("");
+    this.#env.clearTimeout(this.#timer);
+    // Not at once: what has thrown may do so again.
+    this.#timer = this.#env.setTimeout(() => this.plan(), LEAST_MS);
+    this.#climber.restart();
+    this.#showStatus();
+  }
+
   /** Decide anew what to ask and when, and whether to climb. */
   plan() {
+    this.guard(() => this.#plan());
+  }
+
+  #plan() {
     const { reading, joining } = this.#feed;
     const { intervalMs, hiddenIntervalMs, transports, share } = this.#settings;
     const now = this.#env.performance.now();
@@ -151,7 +222,7 @@ export class Poller {
     // Others shall not get what a choosy page has chosen for itself, the slow polls of a hidden one, or, where what
     // they want together is refused, nothing.
     const isFit = transports.length > 3 && !this.#main.failures && !(isBehind && !this.#climber.ladder.line);
-    this.#share.watch(isWanted && share && isFit);
+    this.sharing(() => this.#share.watch(isWanted && share && isFit));
     if (this.#climber.watch(isWanted, mayOpen, this.#rungs())) this.#main.hurry();
     this.#showStatus();
     this.#env.clearTimeout(this.#timer);
@@ -166,7 +237,12 @@ export class Poller {
     const waitMs = Math.max(0, Math.ceil(dueAt - now));
     const holds = this.#owed ? QUIET.slice(0, FIRM) : QUIET;
     const held = holds.find((why) => this.#holds.has(why)) ?? (isPushed && !isJoin && "live");
-    if (!held) this.#timer = this.#env.setTimeout(() => this.#ask(isJoin, pace, kind), Math.min(waitMs, TIMER_MS));
+    const ask = () => this.#ask(isJoin, pace, kind).catch((cause) =>
+      this.guard(() => {
+        throw cause;
+      }),
+    );
+    if (!held) this.#timer = this.#env.setTimeout(ask, Math.min(waitMs, TIMER_MS));
     if (this.#step) this.trace("wait", { transport: this.transport, waitMs: held ? null : waitMs, why: held || pace.why });
   }
 
@@ -198,18 +274,26 @@ export class Poller {
   halt(why, on) {
     if (on === this.#holds.has(why)) return;
     this.#holds[on ? "add" : "delete"](why);
-    if (LINELESS.slice(0, CUT).includes(why)) this.#cut();
+    if (LINELESS.slice(0, FIRM).includes(why)) this.#cut();
     if (why === "paused") this.#cutHeld();
     if (why === "background") {
       this.#env.clearTimeout(this.#awayTimer);
-      if (on) this.#awayTimer = this.#env.setTimeout(() => this.halt("away", true), this.#settings.hiddenAfterMs);
+      if (on) this.#awayTimer = this.#env.setTimeout(() => this.guard(() => this.halt("away", true)), this.#settings.hiddenAfterMs);
       else this.halt("away", false);
     }
     if (why === "closed") this.#env.clearTimeout(this.#awayTimer);
-    if (on) return this.plan();
-    // Poll, then climb; and what was learned of another network is worth nothing.
+    if (on) this.plan();
+    else this.wake(why === "hidden");
+  }
+
+  /**
+   * Poll, then climb.
+   *
+   * @param {boolean} isElsewhere what was learned of another network is worth nothing
+   */
+  wake(isElsewhere) {
     if (!this.#climber.ladder.line) this.#isAnswered = false;
-    if (why === "offline" || why === "hidden") this.#climber.ladder.forget();
+    if (isElsewhere) this.#climber.ladder.forget();
     this.#hurry();
   }
 
@@ -258,6 +342,8 @@ export class Poller {
     const query = this.#feed.query(isJoin);
     const holdMs = transport === "poll" ? 0 : this.#holdMs;
     if (holdMs) query.parameters.set("wait", `${holdMs / 1000}`);
+    // What is asked for by an address of its own no cache can have.
+    if (this.#isCached) query.parameters.set("_", `${this.#env.Math.random()}`);
     const address = `${url}poll?${query.parameters}`;
     const request = `GET ${address}`;
     const startedAt = performance.now();
@@ -270,7 +356,9 @@ export class Poller {
     const reply = await get(this.#env, address + query.grant, timeoutMs + holdMs, asking);
     if (this.#asking !== asking) return;
     const answer = readAnswer(reply, request);
-    const ms = performance.now() - startedAt;
+    const now = performance.now();
+    const ms = now - startedAt;
+    this.#isCached ||= this.#isFromCache(reply, startedAt, now);
     this.trace("answer", { transport, status: reply.status, response: answer, ms });
     if (answer instanceof LandlineError) this.#failed(pace, answer, retryAfter(reply), transport);
     else this.#answered(pace, query, answer, transport, ms);
@@ -337,7 +425,7 @@ export class Poller {
       this.trace("answer", { transport, status: 200, response: answer, ms: 0 });
     }
     const events = this.#feed.take(query, answer);
-    this.#share.pass(events, reset);
+    this.sharing(() => this.#share.pass(events, reset));
     const { interval, hold, transports } = advice ?? {};
     if (interval && interval > 0) this.#adviceMs = interval * 1000;
     if (hold >= 0) this.#holdMs = hold * 1000;
@@ -360,14 +448,12 @@ export class Poller {
    * @param {Transport} transport
    */
   #failed(pace, error, retryAfterMs, transport) {
-    const now = this.#env.performance.now();
-    const random = this.#env.Math.random();
     const isHeld = transport === "long-poll";
     // One that was to be held is a rung of the ladder: it is a failure only if a short one fails too.
-    if (isHeld) this.#climber.ladder.demote(transport, now, random, retryAfterMs);
+    if (isHeld) this.#climber.ladder.demote(transport, this.#env.performance.now(), this.#env.Math.random(), retryAfterMs);
     // "busy" refuses the holding; short polls still work.
     if (!isHeld || error.code !== "busy") this.rest(retryAfterMs);
-    const isNew = !isHeld && pace.failed(error.message, this.#notBefore, random);
+    const isNew = !isHeld && this.#fail(error.message, pace);
     if (isHeld) pace.hurry();
     // Too many polls are no refusal of what was asked for.
     else if (pace === this.#main) this.#isRefused = !!error.problem && /^4(?!29)/.test(`${error.status}`);
@@ -381,14 +467,13 @@ export class Poller {
     const { reading, joining } = this.#feed;
     const { transport } = this;
     const isQuiet = this.#holds.has("closed") || this.#holds.has("paused") || !(reading.size || joining.size);
-    const isOffline = this.#main.failures || this.#holds.has("offline");
-    const down = isOffline && (this.#isRefused ? "closed" : "offline");
+    const down = this.#main.failures && (this.#isRefused ? "closed" : "offline");
     const own = this.#climber.ladder.line ? "live" : isQuiet ? "closed" : down || "polling";
     const status = transport === "shared" ? this.#share.status : own;
     if (`${status} ${transport}` === this.#shown) return;
     this.#shown = `${status} ${transport}`;
     this.status = status;
-    this.#share.pass([]);
+    this.sharing(() => this.#share.pass([]));
     this.#tell("status", { status, transport });
   }
 

@@ -16,6 +16,7 @@ import { isBefore, parts } from "./feed.js";
  * @typedef {object} Host
  * @property {Status} status
  * @property {(channel: string) => void} read one more, for another tab
+ * @property {(turn: () => void) => void} sharing do what is for the other tabs, and go on if it fails
  * @property {() => void} plan anew: another one leads, or other channels are to be read
  */
 
@@ -91,7 +92,7 @@ export class Share {
     }
     const { signal } = (this.#quit = new AbortController());
     this.#bus = new BroadcastChannel(this.#name);
-    this.#bus.onmessage = ({ data }) => this.#hear(data);
+    this.#bus.onmessage = ({ data }) => this.#host.sharing(() => this.#hear(data));
     /** @param {boolean} [leads] */
     const become = (leads) => {
       if (signal.aborted) return;

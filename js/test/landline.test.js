@@ -56,6 +56,7 @@ test("an env with no more than the loop needs is one", async () => {
   const line = new Landline({ url: "http://app.test/landline", env: { fetch, setTimeout, clearTimeout, Math, performance } });
   line.on("orders", () => {});
   assert.equal(line.status, "polling");
+  assert.throws(() => line.reloadOnReset(), { name: "TypeError", message: "env has no location.reload." });
   line.close();
 });
 
@@ -107,6 +108,37 @@ for (const [url, expected] of urls) {
     await browser.advance(0);
     assert.equal(browser.last.url.href, `${expected}?channel=orders`);
   });
+}
+
+/** @type {[string, any][]} where the page is, and the option */
+const withCredentials = [
+  ["http://me:hush@app.test/page", "/landline"],
+  ["http://me:hush@app.test/page", "landline/"],
+  ["http://me@app.test/page", "/landline"],
+  ["http://app.test/page", "http://me:hush@app.test/landline"],
+  ["http://app.test/page", new URL("http://me:hush@app.test/landline")],
+];
+for (const place of ["baseURI", "href"]) {
+  for (const [page, url] of withCredentials) {
+    test(`user and password are in no address and no message: ${url} on ${page}, by ${place}`, async () => {
+      const fake = makeLine({ url, cursor: "e-0" }, [], ({ env, document }) => {
+        if (place === "href") env.location.href = page;
+        else Object.assign(document, { baseURI: page });
+      });
+      const { browser, follow, trace } = fake;
+      browser.luck = 0.9;
+      browser.quiet = answer(null, "e-0", { transports: ["websocket", "sse", "poll"] });
+      follow("orders");
+      await browser.advance(0);
+      assert.equal(browser.last.url.href, "http://app.test/landline/poll?channel=orders&cursor=e-0");
+      await browser.advance(3500);
+      assert.deepEqual(browser.lines.map(({ url }) => url.split("?")[0]), ["ws://app.test/landline/ws", "http://app.test/landline/events"]);
+      browser.quiet = { error: new TypeError("gone") };
+      await browser.advance(10000);
+      assert.equal(fake.tells("error").length, 1);
+      assert.doesNotMatch(JSON.stringify([fake.told, trace, fake.tells("error").map(({ message }) => message)]), /hush|me@/);
+    });
+  }
 }
 
 for (const [name, reply, length] of /** @type {[string, any, number][]} */ ([

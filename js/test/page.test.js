@@ -135,23 +135,59 @@ test("the pageshow of a page just loaded is nothing", async () => {
   assert.equal(browser.asked.length, 1);
 });
 
-test("offline stops, online asks at once", async () => {
+test("offline is taken for a failure: polls go on more and more slowly, up to once a minute", async () => {
   const { browser, line, tells } = await start();
+  browser.luck = 0.999;
+  browser.quiet = { error: new TypeError("no network") };
   await browser.connect(false);
   assert.equal(line.status, "offline");
   await browser.advance(600000);
-  assert.equal(browser.asked.length, 1);
+  const pauses = times(browser).slice(1).map((time, index) => time - (times(browser)[index] ?? 0));
+  assert.ok(Math.max(...pauses) <= 60000, `${pauses}`);
+  assert.ok(browser.asked.length > 10 && browser.asked.length < 25, `${browser.asked.length} polls in ten minutes`);
+  assert.equal(tells("error").length, 1);
+  browser.quiet = answer(null, "c1");
+  const { length } = browser.asked;
   await browser.connect(true);
-  assert.equal(browser.asked.length, 2);
+  assert.equal(browser.asked.length, length + 1, "online asks at once");
   assert.equal(line.status, "polling");
-  assert.deepEqual(tells("status"), ["polling", "offline", "polling"].map((status) => ({ status, transport: "poll" })));
+  assert.deepEqual(tells("status").map(({ status }) => status), ["polling", "offline", "polling"]);
 });
 
-test("poll asks while offline too: the browser may be wrong", async () => {
+for (const told of ["event", "start"]) {
+  test(`an answer proves a browser wrong that says offline (${told}): all goes on, and climbs`, async () => {
+    const { browser, line, follow } = makeLine({ cursor: "e-0" }, [], ({ navigator }) => {
+      if (told === "start") navigator.onLine = false;
+    });
+    browser.quiet = answer(null, "e-0", { transports: ["websocket", "poll"] });
+    browser.luck = 0.9;
+    follow("orders");
+    if (told === "event") {
+      await browser.advance(0);
+      browser.line("websocket").hello();
+      await browser.connect(false);
+      assert.deepEqual([...browser.open], [], "the line is not trusted");
+    }
+    assert.equal(line.status, "offline");
+    await browser.advance(1000);
+    assert.equal(line.status, "polling");
+    browser.line("websocket").hello();
+    assert.equal(line.status, "live");
+    // It still says so, and is asked no more: a look at the page cuts no line that works.
+    await browser.show("hidden");
+    await browser.show("visible");
+    await browser.advance(20000);
+    assert.equal(line.status, "live");
+    line.close();
+  });
+}
+
+test("poll asks at once while offline", async () => {
   const { browser, line } = await start();
+  browser.luck = 0.9;
   await browser.connect(false);
   line.poll();
-  await browser.advance(60000);
+  await browser.advance(0);
   assert.equal(browser.asked.length, 2);
 });
 
@@ -176,15 +212,19 @@ test("going offline ends the poll under way, and its late answer is not taken", 
   assert.equal(browser.mostAtOnce, 1);
 });
 
-test("a page opened without a network waits for it", async () => {
-  const { browser, line, follow } = makeLine({}, [], (browser) => (browser.navigator.onLine = false));
-  assert.equal(line.status, "closed");
+test("a page opened without a network asks like one whose poll has failed", async () => {
+  const { browser, line, follow } = makeLine({}, [], (browser) => {
+    browser.navigator.onLine = false;
+    browser.luck = 0.9;
+  });
+  assert.equal(line.status, "closed", "it has nothing to ask for yet");
   follow("orders");
-  await browser.advance(60000);
-  assert.equal(browser.asked.length, 0);
   assert.equal(line.status, "offline");
-  await browser.connect(true);
+  await browser.advance(899);
+  assert.equal(browser.asked.length, 0);
+  await browser.advance(1);
   assert.equal(browser.asked.length, 1);
+  assert.equal(line.status, "polling");
 });
 
 test("paused stays paused, whatever the page does", async () => {

@@ -83,3 +83,80 @@ test("of two pauses that a server asks for, the longer one holds", async () => {
   await browser.advance(59000);
   assert.equal(browser.asked.length, length);
 });
+
+test("an empty cursor is sent as such: a position that was lost is told a reset, and is not the same as none", async () => {
+  const reset = { channels: ["orders"], reason: "unknown" };
+  const fake = makeLine({ cursor: "" }, [problem(503, "log-unavailable"), answer([event("orders", 3)], "e-3", { reset, transports: ALL })]);
+  const { browser } = fake;
+  fake.follow("orders");
+  await browser.advance(0);
+  assert.deepEqual(browser.asked.map(({ query }) => query), ["channel=orders&cursor=", "channel=orders&cursor="]);
+  assert.deepEqual(fake.tells("reset"), [reset]);
+  assert.deepEqual(fake.got, [["orders", 3]]);
+  assert.equal(socket(fake).query.get("cursor"), "e-3");
+});
+
+test("an empty cursor wins over a position that the tab remembers", async () => {
+  const fake = makeLine({ cursor: "", remember: true }, [], ({ env }) =>
+    Object.assign(env, { sessionStorage: { getItem: () => "e-5", setItem: () => {} } }),
+  );
+  fake.follow("orders");
+  await fake.browser.advance(0);
+  assert.equal(fake.browser.last.query, "channel=orders&cursor=");
+});
+
+// Caches that repeat what they were told not to keep
+
+const date = (/** @type {number} */ time) => new Date(time).toUTCString();
+
+/**
+ * Polls of a minute, each two seconds, and how many of them had an address of their own.
+ *
+ * @param {(time: number) => Record<string, string>} headers
+ * @param {string[]} [transports]
+ */
+async function polls(headers, transports = ["poll"]) {
+  const fake = makeLine({ cursor: "e-0" });
+  const { browser } = fake;
+  browser.luck = 0.5;
+  browser.quiet = () => ({ ...answer(null, "e-0", { transports }), headers: headers(browser.time) });
+  fake.follow("orders");
+  await browser.advance(60000);
+  const own = browser.asked.map(({ url }) => url.searchParams.get("_"));
+  return { ...fake, own, first: own.findIndex((value) => value !== null) };
+}
+
+test("a cache that repeats a short poll's answer is noticed with the second one: from then on each poll has an address of its own", async () => {
+  const { own, first, browser } = await polls(() => ({ Date: date(0), "Cache-Control": "no-store" }));
+  assert.equal(first, 2);
+  assert.ok(own.slice(2).every((value) => value === "0.5"), `${own}`);
+  assert.match(browser.last.query, /^channel=orders&cursor=e-0&_=0\.5$/);
+});
+
+/** @type {[string, (time: number) => Record<string, string>][]} */
+const servers = [
+  ["a server's own answers", (time) => ({ Date: date(time) })],
+  ["a clock that is wrong by years", (time) => ({ Date: date(time + 1e11) })],
+  ["a Date that moves in steps of two seconds", (time) => ({ Date: date(time - (time % 2000)) })],
+  ["answers without a Date", () => ({})],
+  ["a cache that the app permits for ten seconds", (time) => ({ Date: date(time - (time % 11000)), "Cache-Control": "public, max-age=0, s-maxage=10" })],
+];
+for (const [name, headers] of servers) {
+  test(`${name}: no cache is noticed`, async () => {
+    const { first } = await polls(headers);
+    assert.equal(first, -1);
+  });
+}
+
+test("what two addresses are told in one second is no sign of a cache", async () => {
+  const fake = makeLine({ cursor: "e-0" });
+  const { browser } = fake;
+  browser.quiet = () => ({ ...answer(null, "e-0"), headers: { Date: date(browser.time) } });
+  fake.follow("orders");
+  await browser.advance(0);
+  for (let number = 0; number < 5; number++) {
+    fake.follow(`room/${number}`);
+    await browser.advance(100);
+  }
+  assert.ok(browser.asked.every(({ url }) => !url.searchParams.has("_")));
+});

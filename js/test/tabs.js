@@ -23,6 +23,8 @@ export class Origin {
   queue = [];
   /** @type {Set<Bus>} */
   buses = new Set();
+  /** What a tab is given for its browser. */
+  wrap = (/** @type {any} */ env) => env;
 
   /** @param {Partial<LandlineOptions>} [options] @param {string[]} [channels] */
   open(options, channels = ["orders"]) {
@@ -206,7 +208,7 @@ export class Tab {
         });
       }
     };
-    this.line = new Landline({ url: "/landline/", cursor: `${origin.epoch}-${origin.log.length}`, env, ...options });
+    this.line = new Landline({ url: "/landline/", cursor: `${origin.epoch}-${origin.log.length}`, env: origin.wrap(env), ...options });
     this.line.addEventListener("error", (error) => this.errors.push(/** @type {CustomEvent} */ (error).detail.code));
   }
 

@@ -78,10 +78,12 @@ export interface Env {
   setTimeout(callback: () => void, ms: number): unknown;
   clearTimeout(timer: any): void;
   Math: Pick<Math, "random">;
-  performance: Pick<Performance, "now">;
+  performance: Pick<Performance, "now"> & { getEntriesByType?(type: string): readonly object[] };
+  /** For `reloadOnReset()`. Default: the global one. */
+  Date?: Pick<DateConstructor, "now">;
   /** Absent outside of pages, as are `window` and `navigator`. */
   document?: { readonly visibilityState: string; readonly baseURI?: string };
-  location?: { readonly href: string };
+  location?: { readonly href: string; reload?(): void };
   /** Where absent, that rung is left out. */
   WebSocket?: new (url: string, protocol: string) => {
     onmessage: ((message: any) => void) | null;
@@ -115,8 +117,8 @@ export class LandlineError extends Error {
    * A refusal's code: `"bad-request"`, `"bad-cursor"`, `"too-many-channels"`, `"not-allowed"`, `"unknown-channel"`,
    * `"method"`, `"slow-down"` (too many polls), `"busy"` (no room), `"app-failed"` or `"log-unavailable"`. Or one of the
    * client's own: `"network"` (no answer), `"http-<status>"` (an answer that is not Landline's; also with 200),
-   * `"handler"`, `"loop"` (five polls within half a second at
-   * one cursor, for nothing; the client pauses for ten seconds).
+   * `"handler"`, `"client"` (the client itself or the browser has thrown), `"loop"` (five polls within half a second at
+   * one cursor, for nothing; the client pauses for ten seconds), `"stale"` (`reloadOnReset()` was given an old page again).
    */
   readonly code: string;
   /** The HTTP status; 0 if there was no answer. */
@@ -133,7 +135,7 @@ export interface Reset {
 }
 
 /** Why the client waits. `"more"`: it does not, there is more to ask for. `"live"`: it is told without asking. `"hidden"`: until the page is back. `"closed"`: for ever. */
-export type Why = "interval" | "more" | "live" | "retry" | "hidden" | "paused" | "offline" | "closed";
+export type Why = "interval" | "more" | "live" | "retry" | "hidden" | "paused" | "closed";
 
 /**
  * One phase of one step of the loop. A step is one poll and goes `ask → answer → act → wait`; its number, from 1,
@@ -240,6 +242,13 @@ export class Landline<Channels extends object = {}> extends EventTarget {
 
   /** Ask now with one short poll, without regard to any wait, also while a line is up. While paused: exactly once. While a poll is under way: once more after it. */
   poll(): void;
+
+  /**
+   * Load the page anew after a `reset`: after the handlers of `reset`, and some seconds later, at random. For pages whose state
+   * was rendered on the server. Never in a loop: not again for the same `cursor`, at most once in ten seconds, and
+   * once a minute where `cursor` is empty. Throws a TypeError outside of pages.
+   */
+  reloadOnReset(): void;
 
   /** Stop for good. No handler is called from here on. */
   close(): void;
