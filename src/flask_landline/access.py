@@ -125,9 +125,11 @@ class Gate:
         self._age = config.grant_age
         self._clock = clock
         self._rand = rand
+        # See SECURITY.md: grant-is-for-configured-headers
         self._headers = tuple(name.lower() for name in config.credentials)
         self._keys = tuple("HTTP_" + name.upper().replace("-", "_") for name in config.credentials)
         self._known: dict[tuple[str, tuple[str, ...], Credentials], Grant] = {}
+        # See SECURITY.md: revocations-are-forgotten-by-a-steady-clock
         self.revocations = Revocations(hub, keep_for(config))
 
     def admit(self, request: Request, items: Iterable[Resolved], token: str | None) -> Admission:
@@ -152,6 +154,7 @@ class Gate:
         if token is None:
             return None
         grant = self._read(token, _names(items), self.credentials_of(request.headers))
+        # See SECURITY.md: grant-ends
         if grant is None or not self.is_current(self.renews(grant)) or self.revocations.cover(grant):
             return None
         return grant
@@ -174,6 +177,7 @@ class Gate:
         """
         if grant is None:
             return False
+        # See SECURITY.md: snapshots-are-looked-at-by-the-log
         if ask_log:
             self._hub.tail()
         return self.revocations.cover(grant)
@@ -188,10 +192,12 @@ class Gate:
         Not one that has longer to go than any grant has when it is given: the clock was ahead then, and nobody knows
         how long ago that was.
         """
+        # See SECURITY.md: grant-from-the-future-has-ended
         return 0 < renews - self._clock() <= (1 - RENEW_BEFORE) * self._age + 0.001  # expiries are rounded
 
     def seconds_left(self, grant: Grant) -> float:
         """Return the seconds for which what a grant has opened may stay open."""
+        # See SECURITY.md: line-ends-with-its-grant, line-ends-with-its-grant-whatever-the-clock
         return min(max(0.0, grant.expires - self._clock()), self._age)
 
     def credentials(self, environ: Mapping[str, Any]) -> Credentials:
@@ -204,6 +210,7 @@ class Gate:
         The host is among it: the app may let a reader read at one host and not at another, where the same channel has
         another snapshot, and the reader may send the one host's cookies to the other by hand.
         """
+        # See SECURITY.md: grant-is-for-its-host
         return (self._forwarded.seen_host(headers), *[headers.get(name) for name in self._headers])
 
     def require_key(self) -> None:
@@ -218,23 +225,28 @@ class Gate:
         names, credentials = _names(closed), self.credentials_of(request.headers)
         signer = self.keys.signer()
         given = self._hub.position()  # before asking: what is revoked while the app thinks is revoked
+        # See SECURITY.md: grant-is-from-before-the-question
         identity, cookies = self._ask(request, closed)
         who = () if identity is None else self.keys.marks(identity)
         expires = round(self._clock() + self._age * (1 - JITTER * self._rand()), 3)
         token = signer.dumps([who, expires, *given], salt=self._salt(names, credentials))
         # With a cookie the client is sent no grant: it would be bound to the old one. What this opens lives by it.
+        # See SECURITY.md: no-grant-comes-with-a-cookie
         return Admission(Grant(names, who, expires, given, str(token), fresh=not cookies), cookies)
 
     def _read(self, token: str, names: tuple[str, ...], credentials: Credentials) -> Grant | None:
         """Return what stands in a token that is signed for these channels and credentials; it may have ended."""
+        # See SECURITY.md: remembered-grant-is-its-readers
         key = (token, names, credentials)
         grant = self._known.get(key)
         if grant is None:
             try:
+                # See SECURITY.md: grant-is-signed
                 who, expires, *given = self.keys.signer().loads(token, salt=self._salt(names, credentials))
             except BadData:
                 return None
             grant = Grant(names, tuple(who), expires, Cursor(*given), token)
+            # See SECURITY.md: good-grants-are-remembered-by-the-thousand
             if len(self._known) >= _KNOWN:
                 self._known.clear()
             self._known[key] = grant
@@ -247,6 +259,8 @@ class Gate:
         The age is in it because revocations are kept by it: a grant from before it was lowered would outlive them. The
         headers' names are in it because a value says little without: one configured later may be anybody's to write.
         """
+        # See SECURITY.md: grant-has-a-purpose, grant-is-for-its-channels, grant-is-for-its-credentials
+        # See SECURITY.md: grant-is-of-its-age, grant-is-for-a-headers-name
         return json.dumps([_PURPOSE, self._age, names, self._headers, credentials]).encode()
 
 
@@ -292,7 +306,9 @@ class Revocations:
             keys = [("channel", name) for name in grant.names] + [("who", mark) for mark in grant.who]
             newest = max(self._newest.get(key, (0, 0.0))[0] for key in keys)
             assert isinstance(self._position, Cursor)
+            # See SECURITY.md: grant-from-before-trimmed-revocations-is-none
             missed = max(newest, self._floor)
+            # See SECURITY.md: revocation-counts, grant-is-of-one-life-of-the-log
             return grant.given.epoch != self._position.epoch or missed > grant.given.offset
 
     def _catch_up(self) -> None:
@@ -313,9 +329,11 @@ class Revocations:
                     for mark in marks:
                         self._newest.pop((kind, mark), None)
                         self._newest[kind, mark] = event.offset, now
+            # See SECURITY.md: all-revocations-are-read
             more = reading.more
             self._position = reading.cursor if more else reading.tail
         forgotten = now - self._keep_for
+        # See SECURITY.md: old-revocations-are-forgotten
         while self._newest and next(iter(self._newest.values()))[1] < forgotten:
             del self._newest[next(iter(self._newest))]
 
@@ -327,6 +345,7 @@ def guarded(items: Iterable[Resolved]) -> list[Resolved]:
 
 def keep_for(config: Config) -> float:
     """Return the seconds for which a revocation is kept: twice a grant's life, as the clocks of machines differ."""
+    # See SECURITY.md: revocation-outlives-grants
     return 2 * config.grant_age
 
 

@@ -25,6 +25,7 @@ def log(remote: str, transport: str, query: str, seconds: float, told: int, reas
     """
     if not logger.isEnabledFor(logging.INFO):
         return  # ten thousand polls that end at once would each have a line made that nobody writes
+    # See SECURITY.md: access-log-address
     address = _shown(remote, _LONGEST_REMOTE)  # what a `ProxyFix` took it from may be anything
     logger.info("%s %s ?%s %.1fs %d events, %s", address, transport, _shown_query(query), seconds, told, reason)
 
@@ -32,11 +33,13 @@ def log(remote: str, transport: str, query: str, seconds: float, told: int, reas
 def _shown_query(query: str) -> str:
     """Return what a line has of a query: without grants, and not too much of it."""
     # Cut first, so that a long one costs no more; what is cut of a grant is masked like a whole one.
+    # See SECURITY.md: access-log-is-short
     return _shown(without_grant(query[: LONGEST + 1]), LONGEST)
 
 
 def _shown(text: str, longest: int) -> str:
     """Return text of a client's that cannot end the line, and is no longer than so many characters."""
+    # See SECURITY.md: access-log-line
     shown = ascii(text[: longest + 1])[1:-1]
     return shown if len(shown) <= longest else shown[: longest - 3] + "..."
 
@@ -49,4 +52,5 @@ def without_grant(query: str) -> str:
 def _masked(pair: str) -> str:
     name, equals, _ = pair.partition("=")
     # Decoded: `%67rant` is the same parameter to whoever reads the query.
+    # See SECURITY.md: grant-is-masked-in-logs, grant-is-masked-however-it-is-spelled
     return f"{name}=-" if equals and unquote_plus(name) == "grant" else pair

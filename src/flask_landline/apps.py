@@ -159,6 +159,7 @@ class Apps:
                 self.closes((item,))
             except LogError:
                 return  # storing the event raises it again, with the cause
+        # See SECURITY.md: what-another-app-guards-is-not-published
         if (guard := self._guard(item)) is not None:
             raise UsageError(self._conflict(item, guard))
 
@@ -185,6 +186,7 @@ class Apps:
         guarded = sorted({form(channel.rule) for channel in self._channels if channel.reader_function is not None})
         mine = self._said.get(self._name)
         now = self._clock()
+        # See SECURITY.md: starts-fill-no-log
         if mine is None or mine.guarded != frozenset(guarded) or mine.at < now - RENEW:
             if not self._log.lease(f"app:{self._name}", AGAIN, self._holder):
                 return False

@@ -205,6 +205,7 @@ class Channels:
             raise UsageError(f"channel({rule!r}) is declared already. Keep what the first call returned and use that.")
         shape = _shape(rule, self._map.converters)
         other = self._shapes.get(shape)
+        # See SECURITY.md: same-rule-is-refused
         if other is not None:
             raise UsageError(
                 f"channel({rule!r}) matches the same names as {other!r}, which is declared already, so it would never "
@@ -250,6 +251,7 @@ class Channels:
     def _resolve(self, name: str) -> Resolved | None:
         """Find the channel of a name, None if no rule builds exactly this name."""
         # isprintable: a line break in a name could end a line of a log or of an event stream.
+        # See SECURITY.md: names-are-printable, names-are-not-the-wires-own
         if not name or len(name) > MAX_NAME or name == RESERVED or not name.isprintable():
             return None
         try:

@@ -71,6 +71,7 @@ class Claim:
     def drop(self) -> None:
         """Give the claim up; in a child, leave it to the parent."""
         if self._file is not None:
+            # See SECURITY.md: claim-is-not-unlocked-by-children
             os.close(self._file)
             self._file = None
 
@@ -89,6 +90,7 @@ class Claim:
             os.pwrite(file, epoch.encode(), 0)
             if not self._shared:
                 return True
+        # See SECURITY.md: door-is-one-logs
         return self._shared and lock(fcntl.LOCK_SH) and os.pread(file, 64, 0) == epoch.encode()
 
 

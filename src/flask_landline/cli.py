@@ -103,6 +103,7 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
+    # See SECURITY.md: tail-shows-and-obeys-nothing
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
 
 
@@ -147,4 +148,5 @@ def _tell(action: Any) -> Any:
     try:
         return action()
     except LandlineError as error:
+        # See SECURITY.md: errors-show-and-obey-nothing
         raise click.ClickException(printable(str(error))) from None

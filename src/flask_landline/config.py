@@ -208,11 +208,13 @@ def _check_kinds(given: Mapping[str, Any]) -> None:
 
 def _check_credentials(names: Any) -> None:
     """Refuse what no request has: a grant would be bound to nothing, and open its channels to whoever finds it."""
+    # See SECURITY.md: credentials-are-one-at-least
     if not isinstance(names, (tuple, list)) or not names:
         raise UsageError(
             f"LANDLINE_CREDENTIALS is {names!r}; give the names of one header or more: ['Cookie', 'Authorization']."
         )
     for name in names:
+        # See SECURITY.md: credentials-are-names-of-headers
         if not isinstance(name, str) or not _HEADER.fullmatch(name) or name.lower() in _NOT_AS_HEADERS:
             hint = str(name).strip().removeprefix("HTTP_").replace("_", "-").title()
             raise UsageError(

@@ -139,6 +139,7 @@ class Connection(Line):
         host, path, asked = split_target(self._url.decode("latin-1"))
         query = without_ignored(asked)
         if host is not None:  # then Host does not count (RFC 9112 §3.2.2)
+            # See SECURITY.md: targets-host-counts
             headers["host"] = host
         method = self._parser.get_method().decode("latin-1")
         # Behind a handshake, or a CONNECT, comes another protocol.
@@ -147,6 +148,7 @@ class Connection(Line):
         offer = STREAM_OR_POLL if self._parser.get_http_version() == "1.0" else ALL
         forwarded = headers.get("x-forwarded-for")
         plain = None
+        # See SECURITY.md: foreign-polls-are-not-known
         if (
             method == "GET"
             and path == wire.poll_path
@@ -167,6 +169,7 @@ class Connection(Line):
     @property
     def _begins(self) -> bool:
         """Whether what comes next is the first byte of a request, with no other one before it."""
+        # See SECURITY.md: known-polls-begin-a-request
         return not (self._within or self._queue or self._busy or self.finishing)
 
     def serve(self, now: float) -> None:
@@ -179,6 +182,7 @@ class Connection(Line):
         elif due > now:
             self._listener.wheel.add(self, due)
         else:
+            # See SECURITY.md: silent-connections
             self.close("late")
 
     def _lost(self, reason: str) -> None:
@@ -201,9 +205,11 @@ class Connection(Line):
 
     def _feed(self, data: bytes) -> None:
         was_alone = self._begins
+        # See SECURITY.md: slow-senders
         if self._begun is None:
             self._begun = self.loop.time()
         self._size += len(data)
+        # See SECURITY.md: request-size
         if self._size > MAX_REQUEST:  # before the parser: it begins to count anew with each request that is complete
             self._refuse(bad_request(f"More than {MAX_REQUEST} bytes at once. Ask for fewer channels at a time."))
             return
@@ -217,8 +223,10 @@ class Connection(Line):
             self._refuse(error.__context__)
             return
         except httptools.HttpParserError as error:
+            # See SECURITY.md: no-http, requests-of-two-readings
             self._refuse(bad_request(f"This is not HTTP/1.1: {error}."))
             return
+        # See SECURITY.md: requests-ahead
         if len(self._queue) > MAX_QUEUE:
             self._refuse(bad_request(f"More than {MAX_QUEUE} requests at once. Wait for answers in between."))
             return

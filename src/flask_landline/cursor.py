@@ -55,6 +55,7 @@ def parse_position(text: str) -> Position:
     form = FORM.fullmatch(text)
     if form is not None:
         offset = int(form[2])
+        # See SECURITY.md: cursor-form
         if offset <= MAX_OFFSET:
             return Cursor(form[1], offset)
     elif text in ("now", "start", ""):

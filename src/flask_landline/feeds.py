@@ -94,4 +94,5 @@ class Feeds:
 
 
 def _key(hold: Hold) -> Key:
+    # See SECURITY.md: snapshots-are-their-hosts
     return hold.transport, hold.names, hold.transports, hold.site

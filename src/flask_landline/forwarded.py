@@ -87,6 +87,7 @@ class Forwarded:
     @functools.cached_property
     def _hops(self) -> _Hops:
         given = self._trusted_hops
+        # See SECURITY.md: forwarded-host-is-believed-as-configured
         return self._seen if given is None else _Hops(given, given, 0)
 
     def site(self, request: Request) -> Site:
@@ -95,6 +96,7 @@ class Forwarded:
 
     def seen(self, request: Request) -> str:
         """Return a request's scheme and host as the app has them, such as `https://a.example.org`."""
+        # See SECURITY.md: snapshots-are-the-apps-hosts
         scheme, host = self._seen.site_of(request)
         return f"{scheme}://{_bare(host)}" if host else ""
 
@@ -117,6 +119,7 @@ def _word(hops: int, values: str | None) -> str | None:
     if not hops or not values:
         return None
     parts = values.split(",")
+    # See SECURITY.md: forwarded-host-is-the-proxys-word
     return parts[-hops].strip() if len(parts) >= hops else None
 
 

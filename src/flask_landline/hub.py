@@ -154,6 +154,7 @@ class Hub:
             return page(events, here, tail, reset, limit)
         # Not what was appended since the look above: a reading must hold no event that the window has not seen. Grants
         # are held against the revocations that it has, and one of those may stand just before such an event.
+        # See SECURITY.md: readings-end-where-the-hub-knows
         events = [event for event in self._log.read(after, limit + 1, channels) if event.offset <= tail.offset]
         # The floor is asked after reading: what was trimmed in between is noticed, at worst twice.
         if reset is None and position is not Word.START:
@@ -247,6 +248,7 @@ class Hub:
         known: Cursor | None = None
         failures = 0
         while self._somebody_waits():
+            # See SECURITY.md: lines-outlive-a-log-that-fails
             try:
                 if known is not None:
                     self._log.wait(known, CHECK_INTERVAL)

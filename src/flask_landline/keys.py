@@ -39,6 +39,7 @@ class Keys:
         Raises:
             UsageError: there is no key.
         """
+        # See SECURITY.md: grant-has-a-key
         key = self._app.secret_key
         if not key:
             raise UsageError(
@@ -66,8 +67,10 @@ class Keys:
         Raises:
             UsageError: there is no key.
         """
+        # See SECURITY.md: token-names-nobody, readers-have-a-mark-by-each-key
         return tuple(_mark(key, identity) for key in self.newest_first())
 
 
 def _mark(key: bytes, identity: str | int) -> str:
+    # See SECURITY.md: marks-of-readers-are-keyed
     return hmac.new(key, f"{_MARK}:{identity}".encode(), hashlib.sha256).hexdigest()[:_LENGTH]

@@ -66,6 +66,7 @@ class Limits:
         if self._config.trusted_hops is not None:
             return self._config.trusted_hops
         fix = proxy_fix(self._app())
+        # See SECURITY.md: proxies-are-believed-as-configured
         return 0 if fix is None else int(fix.x_for)
 
     def address(self, peer: str, forwarded: str | None) -> str:
@@ -78,12 +79,15 @@ class Limits:
         peer = _parse(peer) or peer  # with a port where a `ProxyFix` that cannot be seen from here has put one
         if not self.hops or not forwarded:
             return peer
+        # See SECURITY.md: address-is-the-proxys-word
         told = forwarded.rsplit(",", self.hops)[-self.hops :]
         # What is no address is nobody's: it would be written into logs, and it is the client who wrote it.
+        # See SECURITY.md: address-is-an-address
         return (_parse(told[0].strip()) or peer) if len(told) == self.hops else peer
 
     def allow(self, remote: str) -> bool:
         """Take in one more request of an address; False if it has had too many."""
+        # See SECURITY.md: idle-polls-per-address
         return not self._rate or self._wait(remote) <= 0
 
     def check(self, remote: str) -> None:
@@ -92,8 +96,10 @@ class Limits:
         Raises:
             Refusal: `slow-down`, with a time to come back that is another one for each: many may be behind one address.
         """
+        # See SECURITY.md: polls-per-address
         wait = self._wait(remote) if self._rate else 0.0
         if wait > 0:
+            # See SECURITY.md: slowed-down-do-not-come-back-together
             raise slow_down(self._rate, math.ceil(wait + BURST * random.random()))
 
     def hold(self, remote: str) -> bool:
@@ -103,6 +109,7 @@ class Limits:
             return True
         with self._lock:
             held = self._held.get(key, 0)
+            # See SECURITY.md: held-per-address
             if held >= self._most_held:
                 return False
             self._held[key] = held + 1
@@ -114,6 +121,7 @@ class Limits:
         if key is None:
             return
         with self._lock:
+            # See SECURITY.md: what-is-let-go-is-not-counted
             held = self._held.pop(key, 0) - 1
             if held > 0:
                 self._held[key] = held
@@ -128,10 +136,12 @@ class Limits:
             return 0.0
         each, now = 1 / self._rate, self._clock()
         with self._lock:
+            # See SECURITY.md: who-keeps-asking-is-not-forgotten
             full_at = max(self._seen.get(key) or self._seen_before.get(key, 0.0), now)
             wait = full_at + each - now - max(BURST, LEAST_BURST * each)
             # Also if it is refused: who asks is not to be forgotten for it.
             self._seen[key] = full_at if wait > 0 else full_at + each
+            # See SECURITY.md: addresses-are-forgotten
             if len(self._seen) >= ADDRESSES:
                 self._seen, self._seen_before = {}, self._seen
         return wait
@@ -140,6 +150,7 @@ class Limits:
         """Return what is counted as one address; None if there is no limit, or no address."""
         if not limit:
             return None
+        # See SECURITY.md: no-address-is-nobodys
         key = _network(remote)
         if key is None and not self._warned:
             self._warned = True  # a Unix socket: with one limit for everybody, the first ones would shut the others out
@@ -170,6 +181,7 @@ def _parse(text: str) -> str | None:
     found = _FORWARDED.fullmatch(text[1:-1] if text[:1] == '"' == text[-1:] else text)
     try:
         # A zone is no part of an address that came over a network, and may hold any text (RFC 4007 §11).
+        # See SECURITY.md: address-has-no-zone
         return str(ipaddress.ip_address((found[1] or found[2]) if found else text)) if "%" not in text else None
     except ValueError:
         return None
@@ -185,4 +197,5 @@ def _network(address: str) -> str | None:
     if parsed.version == 4:
         return address
     mapped = parsed.ipv4_mapped
+    # See SECURITY.md: one-subscriber-is-one-address
     return str(mapped or ipaddress.IPv6Address(int(parsed) >> 64 << 64))

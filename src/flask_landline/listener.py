@@ -122,7 +122,9 @@ class Listener:
 
     def know(self, data: bytes, plain: Plain) -> None:
         """Take note of a poll, to know it by its bytes when it comes again."""
+        # See SECURITY.md: known-polls-are-short
         if len(data) <= _KNOWN_SIZE:
+            # See SECURITY.md: known-polls-are-bounded
             if len(self.known) >= KNOWN:
                 self.known.clear()
             self.known[data] = plain
@@ -209,9 +211,11 @@ class Listener:
     def _bind(self, sock: socket.socket) -> None:
         """Bind a socket; of a Unix socket's mode there is never too much, and all of it before anybody can connect."""
         if self._family != socket.AF_UNIX or self._mode is None:
+            # See SECURITY.md: socket-is-the-umasks
             sock.bind(self._where)
             return
         with suppress(OSError):  # Linux gives the file the socket's own mode, less the umask; others may refuse
+            # See SECURITY.md: socket-is-never-wider
             os.fchmod(sock.fileno(), self._mode)
         sock.bind(self._where)
         os.chmod(self._where, self._mode)  # what the umask took; nobody can connect before it listens

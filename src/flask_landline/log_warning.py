@@ -46,5 +46,6 @@ class LogWarning:
             now = self._clock()
             if now < self._next:
                 return
+            # See SECURITY.md: log-failures-are-said-once-a-minute
             self._next = now + EVERY
         logger.warning("%s %s (Said once a minute at most.)", what, error)

@@ -53,6 +53,7 @@ class Outlet:
             self._send(data)
             return
         self._pending += data
+        # See SECURITY.md: slow-readers-are-cut
         if len(self._pending) > self._max_pending:
             self.close("slow")
 

@@ -41,12 +41,14 @@ def encode(value: Any, dumps: Callable[[Any], str], *, max_bytes: int | None = N
     try:
         text = dumps(value)
         # Serialisers write what no browser reads (NaN) or not as it was meant (a key twice); so it is read back.
+        # See SECURITY.md: payload-is-finite
         decoded = json.loads(
             text, parse_constant=_refuse_number, parse_float=_finite, object_pairs_hook=_without_doubles
         )
         if _TOO_LARGE.search(text):
             json.loads(text, parse_int=_finite)
         # All that Python counts as line breaks, as other people's clients do (U+2028, U+0085), not only SSE's own.
+        # See SECURITY.md: payload-is-one-line
         if text.splitlines() != [text]:
             text = json.dumps(decoded)
         size = len(text.encode())
@@ -59,11 +61,13 @@ def encode(value: Any, dumps: Callable[[Any], str], *, max_bytes: int | None = N
             f"A {type(value).__name__} was published that app.json cannot turn into JSON: {error}. "
             "Publish plain values (dict, list, str, numbers, bool, None), or teach app.json the type."
         ) from error
+    # See SECURITY.md: payload-is-small
     if max_bytes is not None and size > max_bytes:
         raise UsageError(
             f"An event of {size} bytes was published, and LANDLINE_MAX_EVENT is {max_bytes}. "
             "Publish an id and let readers fetch the rest, or raise the limit."
         )
+    # See SECURITY.md: payload-is-not-deep
     if _depth(text) > MAX_DEPTH:
         raise _too_deep(value)
     return text
@@ -88,6 +92,7 @@ def _too_deep(value: Any) -> UsageError:
 
 def _finite(text: str) -> float:
     number = float(text)
+    # See SECURITY.md: payload-fits-a-double
     if math.isinf(number):
         _refuse_number(text[:20] + "…")
     return number
@@ -95,6 +100,7 @@ def _finite(text: str) -> float:
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
+    # See SECURITY.md: payload-has-each-key-once
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)

@@ -112,6 +112,7 @@ class Pressure:
         Args:
             random: from 0 to 1; those who are refused together do not come back together.
         """
+        # See SECURITY.md: refused-do-not-come-back-together
         return math.ceil(self.interval * (1 + BACK * random))
 
     def step(self, load: Load) -> bool:
@@ -120,6 +121,7 @@ class Pressure:
         self._asked += load.polls
         self._since += load.elapsed
         if load.busy is not None:
+            # See SECURITY.md: lag-is-a-load
             self._learn(1.0 if load.lag >= LAGGING else min(load.busy, 1.0))
         self._line_up(load)
         self._choose(load)
@@ -129,32 +131,42 @@ class Pressure:
         """Find out how many polls are too many here, whatever the configuration hopes."""
         rate, seconds = self._asked / self._since, self._since
         self._asked, self._since = 0, 0.0
+        # See SECURITY.md: capacity-is-what-there-is-time-for
         if busy >= SPENT and rate > FEWEST:
             # From the rate as it is, not from the last capacity: what was just decided cannot have shown yet.
+            # See SECURITY.md: few-polls-are-always-welcome
             self._capacity = max(FEWEST, min(self._capacity, rate * SPEND / busy))
         self._spare = self._spare + seconds if busy < SPARE else 0.0
         if self._spare >= self.interval:
+            # See SECURITY.md: capacity-comes-back
             self._capacity = min(self._most, self._capacity * (1 + REGAIN))
             self._spare = 0.0
 
     def _line_up(self, load: Load) -> None:
         """Let the queue grow by those who came, and shrink by the time that passed."""
+        # See SECURITY.md: interval-grows-with-the-crowd
         grown = load.polls / (FILL * self._capacity) - load.elapsed
+        # See SECURITY.md: interval-falls-slowly
         queue = self._queue + max(grown, -FALL * load.elapsed)
         self._queue = min(max(queue, self._usual), STRETCH * self._usual)
         self._calm = self._calm + load.elapsed if self._queue == self._usual else 0.0
 
     def _choose(self, load: Load) -> None:
         """Ask for something else only where it makes a difference."""
+        # See SECURITY.md: usual-interval-waits-for-calm
         if self._queue > self.interval or self._queue < self.interval / STEP**3 or self._calm >= CALM:
             steps = math.ceil(math.log(self._queue / self._usual, STEP) - 1e-9)
+            # See SECURITY.md: interval-has-a-limit
             self.interval = min(round(self._usual * STEP**steps, 3), STRETCH * self._usual)
+        # See SECURITY.md: holding-ends-where-it-saves-nothing
         if self.interval >= self._hold:
             self.holds = False  # a held poll comes as often as a short one, and at each event besides
         elif self.interval == self._usual:
             self.holds = True
+        # See SECURITY.md: lagging-loop-is-given-no-more
         if load.held >= 1 or load.lag >= LAGGING:
             self.room = False
+        # See SECURITY.md: room-is-for-many
         elif load.held <= ROOM and load.lag < LAGGING / 2:
             self.room = True
 

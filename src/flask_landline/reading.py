@@ -56,6 +56,7 @@ def page(events: list[Event], here: Cursor, tail: Cursor, reset: Reset | None, l
     size = 0
     for count, event in enumerate(events[:limit]):
         size += event.size
+        # See SECURITY.md: pages-are-short
         if count and size > PAGE_BYTES:
             limit = count
             break

@@ -46,6 +46,7 @@ class RefusedOrigins:
             self._since, self._seen = self._clock(), {}
         seen, mine = self._seen, object()
         # One step, so that of two threads one logs; two that look at the length together may log one more than MOST.
+        # See SECURITY.md: refused-origins-are-logged-by-the-hundred
         if len(seen) >= MOST or seen.setdefault(origin[:_LONGEST], mine) is not mine:
             return
         logger.warning(
@@ -72,4 +73,5 @@ def _disbelieved(request: Request, site: Site) -> str:
 
 def _shown(text: str) -> str:
     """Quote what a client wrote: short, and without what could end a line."""
+    # See SECURITY.md: refused-origins-are-shown-short
     return ascii(text[:100])

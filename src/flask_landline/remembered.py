@@ -53,11 +53,13 @@ class Remembered:
     def put(self, key: Key, entry: Entry) -> None:
         """Remember what became of a question, unless that would take too much room."""
         size = _size(entry)
+        # See SECURITY.md: long-queries-are-not-remembered
         if sum(len(text or "") for text in (key[0], *key[2])) > LONGEST_KEY or size > MOST_BYTES // 4:
             return
         with self._lock:
             before = self._entries.pop(key, None)
             self._bytes += size - (_size(before) if before is not None else 0)
+            # See SECURITY.md: remembered-answers-are-bounded
             if len(self._entries) >= MOST or self._bytes > MOST_BYTES:
                 self._entries.clear()
                 self._bytes = size

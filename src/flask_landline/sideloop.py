@@ -69,6 +69,7 @@ class SideLoop:
         self._state = state
         self._hub = state.hub
         self._wire = wire
+        # See SECURITY.md: descriptors-are-left
         self.budget = min(state.config.max_held, 0.8 * descriptors())
         """Requests held at most."""
         self.patience = 2 * state.config.keepalive
@@ -104,6 +105,7 @@ class SideLoop:
     @property
     def full(self) -> bool:
         """Whether there is no room for one more line."""
+        # See SECURITY.md: held-budget
         return self._admitted >= self.budget or self._leaving
 
     @property
@@ -125,6 +127,7 @@ class SideLoop:
         with self._lock:
             if self.full:
                 raise self._wire.busy("This process holds as many requests as it may.")
+            # See SECURITY.md: held-per-address-by-the-side-loop
             if not self._wire.limits.hold(remote):
                 raise self._wire.busy("This process holds as many requests of this address as it may.")
             self._admitted += 1
@@ -201,6 +204,7 @@ class SideLoop:
             revoked = self._state.is_closed(hold.items, hold.grant)  # since the request was let through
         except LogError as error:
             self._hub.warn("A line ends, as the log cannot say whether its grant is revoked.", error)
+            # See SECURITY.md: nothing-is-told-while-nobody-knows
             revoked = True  # nobody knows: it may ask again
         if hold.head:
             line.write(hold.head if revoked else hold.head + hold.first)
@@ -244,6 +248,7 @@ class SideLoop:
             self._resync()
         elif events:
             # Before anybody is told what came after it.
+            # See SECURITY.md: revocation-ends-lines
             if any(event.channel == RESERVED for event in events) and not self._end_revoked():
                 return
             tail = self._position = Cursor(events[-1].epoch, events[-1].offset)
@@ -344,6 +349,7 @@ class SideLoop:
             return False
         # `_deliver` looks at all grants, but for what other apps guard only at feeds, and these lines are in none yet.
         try:
+            # See SECURITY.md: what-another-app-guards-ends-lines
             if self._state.apps.closes(hold.items):
                 for line in lines:
                     self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
@@ -379,6 +385,7 @@ class SideLoop:
                 snapshots = await self.call(self._state.snapshots, hold.items, reading, hold.site)
                 # After reading, and before anything is sent: what came behind a revocation may be in the reading, and
                 # the wake-up that has `_deliver` end its lines may be late.
+                # See SECURITY.md: catching-up-looks-again
                 lines = await self._without_closed(hold, lines, ask_log=bool(snapshots))
             except LogError as error:
                 self._hub.warn("A held line waits until it can be told more.", error)
@@ -504,6 +511,7 @@ class SideLoop:
         if line.transport.ends:
             self._answer(line)
         else:
+            # See SECURITY.md: restart-is-spread
             line.finish(line.transport.goodbye(random.uniform(RETURN_LEAST, spread)))
 
     async def _stop_when_empty(self) -> None:

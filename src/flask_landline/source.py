@@ -109,6 +109,7 @@ class Sources:
         """Ask if no other process does; return the seconds until this process may try again."""
         lease = f"source:{item.name}"
         try:
+            # See SECURITY.md: sources-are-asked-once-for-all
             if not self._log.lease(lease, max(source.every, CALL_LEASE), self._holder):
                 return source.every / 4  # soon enough to take over when the other process ends
             started = self._clock()
@@ -130,6 +131,7 @@ class Sources:
             raise
         except Exception:
             turn.failures += 1
+            # See SECURITY.md: failing-sources-are-asked-rarely
             doubled = source.every * 2 ** min(turn.failures, 60)  # a float overflows at 1024
             pause: float = min(doubled, max(LONGEST_PAUSE, source.every))
             logger.exception("The source of channel %r failed; it is asked again in %.3g s.", item.name, pause)

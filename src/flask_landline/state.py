@@ -100,6 +100,7 @@ class State:
             self._late_keys.check()  # a worker that only publishes gets no request
         resolved = self.channels.require(name)
         payload = self.encode(data, self.config.max_event)
+        # See SECURITY.md: guarding-is-said-before-the-event
         self.apps.state()  # before the event: in the log's order, what is guarded comes after the word that it is
         self.apps.require_own(resolved)
         began = time.monotonic()
@@ -147,6 +148,7 @@ class State:
             Refusal: `unknown-channel`, naming all that are not declared.
         """
         # By length first: `resolve` remembers names, and a stranger's long ones shall not fill its memory.
+        # See SECURITY.md: strangers-names-are-not-remembered
         found = {name: self.channels.resolve(name) if len(name) <= MAX_NAME else None for name in names}
         missing = [name for name, resolved in found.items() if resolved is None]
         if missing:
@@ -181,6 +183,7 @@ class State:
         if not needed:
             return []
         try:
+            # See SECURITY.md: snapshots-see-no-reader
             return contextvars.Context().run(self._snapshots, needed, reading.tail, site)
         except Refusal:
             raise

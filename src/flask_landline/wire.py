@@ -146,6 +146,7 @@ class Wire:
             for offer in (ALL, STREAM_OR_POLL, LONG_POLL, POLL_ONLY)
         }
         # A new one, and last: who took the old one may still put an answer there, which nobody will get.
+        # See SECURITY.md: remembered-advice-is-forgotten
         self._remembered = Remembered()
 
     def advice(self, transports: tuple[str, ...]) -> Advice:
@@ -172,6 +173,7 @@ class Wire:
 
     def unreadable(self, error: LogError, headers: Iterable[tuple[str, str]] = ()) -> Reply:
         """Answer a request that fails because of the log, and have the server's log say why."""
+        # See SECURITY.md: log-says-why-it-fails
         self._state.hub.warn("A request was refused, as the log cannot be read.", error)
         return problem(log_unavailable(error), headers)
 
@@ -198,9 +200,11 @@ class Wire:
             # The mark moves with each event, and so with each revocation.
             if mark is not self._state.hub.mark() or (lasts is not None and lasts <= self._clock()):
                 return None
+            # See SECURITY.md: remembered-answer-ends-with-its-grant
             if until is None or self.gate.is_current(until):
                 if not self.limits.allow(remote):
                     return None
+                # See SECURITY.md: every-poll-is-counted
                 self.meter.count()
                 return outcome
         except LogError as error:
@@ -257,6 +261,7 @@ class Wire:
         # nginx's cache tells answers apart by the upstream's name and the path; a snapshot is of its host.
         is_shared = public and by_host and self._state.config.shared_cache is not None
         vary = ("Host", "X-Forwarded-Host", "X-Forwarded-Proto") if is_shared else ()
+        # See SECURITY.md: snapshots-in-caches-are-their-hosts
         return self._origins.answer(request.headers, public=public, vary=vary)
 
     def _is_foreign(self, request: Request, *, public: bool) -> bool:
@@ -275,6 +280,7 @@ class Wire:
         # Browsers name no origin where a page only loads what it asks for, say as an image.
         is_cross_site = request.headers.get("sec-fetch-site") == "cross-site"
         is_foreign = is_cross_site and (origin is None or is_refused)
+        # See SECURITY.md: sockets-ask-for-the-origin, foreign-pages-open-no-streams
         if (is_foreign and request.path != self.poll_path) or (is_refused and request.path == self.socket_path):
             raise foreign_origin(origin)
         return is_foreign
@@ -301,15 +307,20 @@ class Wire:
         request, ask, grant = visit.request, visit.ask, visit.grant
         # A cookie must not wait: a session with a new id is void under the old one, whatever its user does meanwhile.
         # With the advice of a short poll, for an app may set one each time.
+        # See SECURITY.md: cookies-do-not-wait
         waits = ask.wait if not visit.cookies else 0.0
         # Who is held already is not told to give it up: this is for those who would come.
+        # See SECURITY.md: full-process-offers-polls
         offered = visit.transports if self.meter.pressure.room and waits == ask.wait else POLL_ONLY
         advice = self.advice(offered)
+        # See SECURITY.md: answers-with-cookies-are-never-304
         etag = request.headers.get("if-none-match") if not visit.cookies else None
         reading, snapshots = self._read(visit)
         is_news = bool(reading.has_news or snapshots)
         # Also where the advice is not to be held: who asks for it all the same would ask again at once.
+        # See SECURITY.md: foreign-polls-are-not-held
         wait = min(waits, self._state.config.hold) if "long-poll" in offered and not visit.is_foreign else 0.0
+        # See SECURITY.md: private-answers-are-not-stored
         cache_control = self._cache_control if grant is None else "no-store"
         told = grant and grant.told
         outcome: Reply | Hold
@@ -320,9 +331,12 @@ class Wire:
             outcome = answer(
                 reading, advice, snapshots, etag=etag, cache_control=cache_control, more=visit.headers, grant=told
             )
+        # See SECURITY.md: answers-to-origins-are-not-remembered
         is_plain = request.method == "GET" and etag is None and "origin" not in request.headers
         # Else it heeds no advice, or is a foreign page's: an equal poll may be held.
+        # See SECURITY.md: foreign-polls-are-not-remembered
         is_granted = wait > 0 or not ask.wait
+        # See SECURITY.md: answers-with-cookies-are-not-remembered, new-grants-are-not-remembered
         is_anyones = not told and not visit.cookies and not any(_calls_app(item) for item in visit.items)
         if is_plain and is_granted and is_anyones:
             self._remember(remembered, visit, outcome, self._state.hub.lasts(reading.events))
@@ -397,8 +411,10 @@ class Wire:
         newcomer = ask.position in (Word.NOW, Word.LOST)
         snapshots = self._state.snapshots(items, reading, visit.site, newcomer=newcomer)
         # After reading, snapshots too: what came behind a revocation may be in them, though the grant was good before.
+        # See SECURITY.md: short-polls-look-again
         if self.gate.is_revoked(visit.grant, ask_log=bool(snapshots)):
             raise _Revoked
+        # See SECURITY.md: what-another-app-guards-is-not-read
         if self._state.apps.closes(items):
             raise app_failed()
         return reading, snapshots
@@ -409,6 +425,7 @@ class Wire:
             return
         credentials = self.gate.credentials_of(visit.request.headers) if is_with_grant(query) else ()
         until = self.gate.renews(grant) if grant is not None else None
+        # See SECURITY.md: mark-is-from-before-the-look
         remembered.put((query, visit.transports, credentials, visit.close), (visit.mark, until, lasts, outcome))
 
 

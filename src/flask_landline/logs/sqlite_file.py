@@ -62,6 +62,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     except BaseException:
         # SQLite has rolled back by itself after some errors (a full disk), and then says so here.
         if db.in_transaction:
+            # See SECURITY.md: raised-is-not-written
             db.execute("ROLLBACK")
         raise
 
@@ -120,6 +121,7 @@ class Connection:
                 self._close()
             told = self._explain(error)
             if _is_busy(error):
+                # See SECURITY.md: one-reading-waits-for-a-lock
                 self._resting = time.monotonic() + self._rest, str(told)
             raise told from error
 
@@ -178,6 +180,7 @@ class Connection:
     def _open(self) -> None:
         self._close()
         _make_folder(self._path.parent, self._mode)
+        # See SECURITY.md: log-is-its-users
         _make_file(self._path, self._mode)
         # Before connecting: a file that is exchanged meanwhile is then noticed at the next use.
         file = self._identity()
@@ -250,6 +253,7 @@ def _make_folder(path: Path, mode: int) -> None:
     mode |= (mode & 0o444) >> 2 | (stat.S_ISGID if mode & 0o070 else 0)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        # See SECURITY.md: folder-is-its-users
         path.mkdir(mode)
     except FileExistsError:  # another process was faster; or it is no folder, and opening the file says so
         return
@@ -266,6 +270,7 @@ def _make_file(path: Path, mode: int) -> None:
     if path.exists():
         return
     try:
+        # See SECURITY.md: log-is-never-wider
         made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_CLOEXEC", 0), mode)
     except FileExistsError:
         return

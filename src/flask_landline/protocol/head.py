@@ -59,10 +59,13 @@ def check_head(version: str, headers: Mapping[str, str]) -> None:
     """
     # A proxy that passes a chunked body on may pass on the fields behind it too, which it did not look at: they must
     # never become headers (RFC 9110 §6.5.1). In HTTP/1.0 the header is faulty framing (RFC 9112 §6.1).
+    # See SECURITY.md: requests-have-no-body, trailers-are-no-headers
     if "transfer-encoding" in headers or headers.get("content-length", "0") != "0":
         raise bad_request("Requests have no body here. Leave Transfer-Encoding and Content-Length out.")
     host = headers.get("host")
+    # See SECURITY.md: host-is-there
     if host is None and version != "1.0":
         raise bad_request("The request has no Host (RFC 9112 §3.2). Have it sent once, as host or host:port.")
+    # See SECURITY.md: one-host
     if host is not None and not _HOST.fullmatch(host):
         raise bad_request(f"Host is {shown(host)}, not one host. Have it sent once, as host or host:port.")

@@ -17,6 +17,7 @@ Headers = tuple[tuple[str, str], ...]
 
 _FORM = re.compile(r"([a-z][a-z0-9+.-]*)://(\*\.)?([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([0-9]+))?")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
+# See SECURITY.md: origins-star-is-one-label
 _LABEL = "[a-z0-9_-]+"
 _EXPOSED = (("Access-Control-Expose-Headers", "Landline-Interval, Landline-Hold, Retry-After, ETag"),)
 PREFLIGHT_AGE = 600
@@ -50,6 +51,7 @@ class Origins:
         self._everybody = "*" in listed
         patterns = [_pattern(item) for item in listed if item != "*"]
         self._listed = re.compile("|".join(patterns)) if patterns else None
+        # See SECURITY.md: answers-vary-by-origin
         self._vary = ("Origin",) if patterns else ()
         # Without CORS headers a foreign page cannot read an answer, but may still load it, say as an image.
         self._policy: Headers = () if listed else (("Cross-Origin-Resource-Policy", "same-origin"),)
@@ -62,6 +64,7 @@ class Origins:
             site: where the request goes.
             public: whether all channels asked for are public.
         """
+        # See SECURITY.md: star-is-for-public-sockets
         return origin is None or _is_same_host(origin, site) or self._is_listed(origin) or (self._everybody and public)
 
     def answer(self, headers: Mapping[str, str], *, public: bool, vary: tuple[str, ...] = ()) -> Headers:
@@ -72,6 +75,7 @@ class Origins:
             public: whether all channels asked for are public.
             vary: what else the answer depends on: names of request headers.
         """
+        # See SECURITY.md: answers-are-for-the-same-origin
         return (*self._policy, *self.share(headers.get("origin"), public=public, vary=vary))
 
     def share(self, origin: str | None, *, public: bool = True, vary: tuple[str, ...] = ()) -> Headers:
@@ -81,7 +85,9 @@ class Origins:
         if origin is not None and self._is_listed(origin):
             allowed = (("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Credentials", "true"))
             return (*allowed, *_EXPOSED, *said)
+        # See SECURITY.md: star-is-for-public-channels
         if self._everybody and public:
+            # See SECURITY.md: star-is-without-cookies
             return (("Access-Control-Allow-Origin", "*"), *_EXPOSED, *said)
         return said
 
@@ -99,6 +105,7 @@ class Origins:
         return Reply(status_line(204), [*self.share(origin), *more], b"")
 
     def _is_listed(self, origin: str) -> bool:
+        # See SECURITY.md: origin-is-compared-whole
         return self._listed is not None and self._listed.fullmatch(origin) is not None
 
 
@@ -113,6 +120,7 @@ def _pattern(item: str) -> str:
     if port is not None and port == _DEFAULT_PORTS.get(scheme):
         raise UsageError(f"LANDLINE_ORIGINS has {item!r}. Browsers leave {scheme}'s own port out: leave out ':{port}'.")
     label = _LABEL + r"\." if star else ""
+    # See SECURITY.md: origins-dots-are-dots
     return re.escape(scheme) + "://" + label + re.escape(host) + (f":{port}" if port else "")
 
 
@@ -122,6 +130,7 @@ def _is_same_host(origin: str, site: Site) -> bool:
     is_same = host.removesuffix(port) == site.host.lower().removesuffix(port)
     # A page that came in the clear may be anyone's on the way. The other way round is no news: behind a proxy that
     # undoes the encryption a request of an https page arrives by http.
+    # See SECURITY.md: nobodys-page-is-not-the-hosts, same-host-is-not-in-the-clear
     return host != "" and is_same and not (scheme == "http" and site.scheme == "https")
 
 
@@ -132,6 +141,7 @@ def is_from_elsewhere(destination: str | None, relation: str | None) -> bool:
         destination: its `Sec-Fetch-Dest` (https://www.w3.org/TR/fetch-metadata/).
         relation: its `Sec-Fetch-Site`.
     """
+    # See SECURITY.md: elements-are-shown-nothing-remembered
     return relation == "cross-site" or destination in _EMBEDDED
 
 
@@ -142,6 +152,7 @@ def refuse_embedded(headers: Mapping[str, str]) -> None:
         Refusal: `not-allowed`, whatever is asked for, so that there is nothing to see.
     """
     destination = headers.get("sec-fetch-dest")
+    # See SECURITY.md: elements-are-shown-nothing
     if destination in _EMBEDDED:
         detail = f"<{destination}> cannot show what is answered here. Use fetch, EventSource or WebSocket."
         raise Refusal("not-allowed", 403, detail)

@@ -20,6 +20,7 @@ class Kind(NamedTuple):
     """Whether it may pass by itself: the answer then has `Retry-After`."""
 
 
+# See SECURITY.md: description-is-the-codes
 KINDS = {
     "bad-request": Kind((400,), "The request is not of the form this server understands"),
     "bad-cursor": Kind((400,), "The cursor is not one"),
@@ -67,6 +68,7 @@ def not_here(path: str, paths: Iterable[str]) -> Reply:
 
 def _document(fields: dict[str, Any], headers: list[tuple[str, str]]) -> Reply:
     body = json.dumps(fields).encode()
+    # See SECURITY.md: refusals-are-not-stored
     head = [
         ("Content-Type", "application/problem+json"),
         ("Content-Length", str(len(body))),
@@ -117,6 +119,7 @@ def log_unavailable(error: LogError | None = None) -> Refusal:
     detail = (
         "Events cannot be read right now. Ask again with the same cursor after Retry-After seconds; nothing is lost."
     )
+    # See SECURITY.md: refusals-name-no-file, log-says-when-to-come-back
     refusal = Refusal("log-unavailable", 503, detail, retry_after=RETRY_AFTER)
     refusal.__cause__ = error
     return refusal

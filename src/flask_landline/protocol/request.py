@@ -128,11 +128,13 @@ def _stream(query: str, known: tuple[str, ...], last_event_id: str | None) -> As
 
 
 def _parameters(query: str, known: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, str]]:
+    # See SECURITY.md: query-length
     if len(query) > MAX_QUERY:
         raise bad_request(f"The query is longer than {MAX_QUERY} characters. Ask for fewer channels at a time.")
     channels: list[str] = []
     single: dict[str, str] = {}
     for name, value in _pairs(query):
+        # See SECURITY.md: unknown-parameter
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(known)}."
@@ -159,6 +161,7 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 def _check_channels(channels: list[str]) -> None:
     if not channels:
         raise Refusal("too-many-channels", 400, "No channel is asked for. Name one to 100: '?channel=orders'.")
+    # See SECURITY.md: channels-per-request
     if len(channels) > MAX_CHANNELS:
         raise too_many_channels(len(channels))
     if len(set(channels)) != len(channels):
@@ -178,6 +181,7 @@ def _position(text: str | None) -> Position:
 def _wait(text: str | None) -> float:
     if text is None:
         return 0.0
+    # See SECURITY.md: wait-is-a-plain-number
     if not SECONDS.fullmatch(text):
         raise bad_request(f"wait={shown(text)}: give seconds, like 'wait=20' or 'wait=0.5'.")
     return float(text)
@@ -185,6 +189,7 @@ def _wait(text: str | None) -> float:
 
 def shown(text: str) -> str:
     """Quote a client's text for a message: short, and without what could end a line."""
+    # See SECURITY.md: refusals-quote
     return ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
 
 

@@ -81,6 +81,7 @@ def accept(path: str, headers: Mapping[str, str], more: Iterable[tuple[str, str]
     protocol = ServerProtocol(select_subprotocol=_select, logger=_quiet)
     response = protocol.accept(Request(path, Headers(headers)))
     if response.status_code != 101:
+        # See SECURITY.md: handshake-refusals-quote
         why = ascii(str(protocol.handshake_exc))[1:-1][:_SHOWN]  # it repeats headers as they came
         detail = f"This address speaks WebSocket, and the request is no handshake: {why}. "
         raise Refusal(
@@ -115,6 +116,7 @@ class Incoming:
         on_frame: Callable[[Protocol, Frame], None] | None = None,
         max_message: int = MAX_MESSAGE,
     ) -> None:
+        # See SECURITY.md: socket-message-size
         self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=max_message, logger=_quiet)
         self._on_frame = on_frame or _refuse
 
@@ -138,6 +140,7 @@ class Incoming:
 
 def _refuse(protocol: Protocol, _frame: Frame) -> None:
     if protocol.state is State.OPEN:
+        # See SECURITY.md: socket-says-nothing
         protocol.fail(CloseCode.UNSUPPORTED_DATA, "nothing to say here: send requests to the app's own routes")
 
 

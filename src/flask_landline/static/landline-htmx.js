@@ -200,6 +200,7 @@ function tell({ element, seen }, event) {
  */
 function deliver(element, event) {
   // Removed, and not by htmx; or moved to where it does nothing.
+  // See SECURITY.md: what-is-moved-into-hx-disable-stops
   if (!element.isConnected || isDisabled(element)) return disconnect(element);
   // It does not bubble: an element inside another that names the same channel would trigger both, and the other twice.
   const told = new CustomEvent(`landline:${event.channel}`, { detail: event, cancelable: true });
@@ -274,7 +275,9 @@ function mayReadFrom(element, path) {
   const url = parse(path);
   const sameHost = url?.origin === location.origin;
   let why = "is no address";
+  // See SECURITY.md: url-is-of-the-pages-origin
   if (url && (sameHost || !htmx.config.selfRequestsOnly)) {
+    // See SECURITY.md: url-is-what-listeners-allow
     if (api.triggerEvent(element, "htmx:validateUrl", { url, sameHost, path })) return true;
     why = "was refused by a listener of htmx:validateUrl";
   } else if (url) why = `is not of this page's origin, ${location.origin}, and htmx.config.selfRequestsOnly is on`;
@@ -296,6 +299,7 @@ function parse(path) {
 /** @param {HTMLElement} element that htmx has processed; perhaps once more, with other attributes */
 function connect(element) {
   // htmx processes nothing that is disabled, but connectAll finds elements by itself.
+  // See SECURITY.md: nothing-is-read-inside-hx-disable
   if (isDisabled(element)) return disconnect(element);
   const url = api.getAttributeValue(closest(element, "landline-url"), "landline-url") || "";
   const names = api.getAttributeValue(element, "landline-channel");

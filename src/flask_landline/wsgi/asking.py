@@ -28,6 +28,7 @@ from ..protocol.problem import app_failed, not_allowed
 from ..protocol.request import Request
 from . import sessions
 
+# See SECURITY.md: questions-are-our-own
 VISIT = "landline.visit"
 """Where in the WSGI environment the question is. No header can put anything there."""
 MOST_REFUSED = 10
@@ -73,6 +74,7 @@ class Asking:
         except Exception as error:  # Flask passes them on where it is told to, as in debug mode
             logger.exception("The app could not be asked who may read.")
             raise app_failed() from error
+        # See SECURITY.md: cookies-come-with-the-answer
         cookies: Cookies = tuple(("Set-Cookie", value) for value in headers.getlist("Set-Cookie"))
         try:
             return Consent(visit.outcome(int(status[:3])), cookies)
@@ -116,6 +118,7 @@ class _Visit:
                 status = _verdict(item)
                 if status is not None:
                     refused[item.name] = status
+                # See SECURITY.md: ten-refusals-are-enough
                 if len(refused) >= MOST_REFUSED:
                     break  # the rest is refused with them, unasked
             if not refused:
@@ -131,11 +134,13 @@ class _Visit:
         refused = self._refused
         if not self._is_routed:
             raise app_failed()
+        # See SECURITY.md: what-answers-before-refuses, what-answers-after-refuses
         if refused is None or status != _YES:
             instead = _refusal(status)
             if instead is None:
                 raise app_failed()
             refused = {item.name: instead for item in self._items}
+        # See SECURITY.md: all-or-nothing
         if refused:
             # 401 if there is one: who logs in may come further, though perhaps not all the way.
             raise not_allowed(list(refused), min(refused.values()))
@@ -154,6 +159,7 @@ def _verdict(item: Resolved) -> int | None:
     except Exception as error:
         error.add_note(f"Raised by the reader function of channel {item.name!r}.")
         raise
+    # See SECURITY.md: only-true-opens
     if isinstance(answer, bool):
         return None if answer else 403
     # What a login decorator returns in the function's place is a response, such as a redirect.
@@ -176,9 +182,11 @@ def _identity(function: Identity | None) -> str | int | None:
     if function is not None:
         identity = current_app.ensure_sync(function)()
     elif hasattr(current_app, "login_manager") and "flask_login" in sys.modules:
+        # See SECURITY.md: identity-is-who-reads-now
         identity = sys.modules["flask_login"].current_user.get_id()
     else:
         return None
+    # See SECURITY.md: identity-is-a-name
     if identity is None or (isinstance(identity, (str, int)) and not isinstance(identity, bool)):
         return identity
     raise UsageError(f"LANDLINE_IDENTITY returned {identity!r}. Return the reader's id, a str or an int, or None.")
@@ -206,6 +214,7 @@ def _environ(request: Request) -> dict[str, Any]:
     }
     for name, value in request.headers.items():
         # `X_Real_Ip` would become the header that a proxy sets and a client may not; servers drop it too.
+        # See SECURITY.md: second-door-drops-underscores
         if "_" not in name and name not in ("content-length", "content-type"):
             environ["HTTP_" + name.upper().replace("-", "_")] = value
     return environ

@@ -52,6 +52,7 @@ class Logouts:
         logouts: list[str | int] = []
         environ[LOGOUTS] = logouts
         body = wsgi_app(environ, start_response)
+        # See SECURITY.md: logout-revokes
         return ClosingIterator(body, functools.partial(self._revoke, logouts)) if logouts else body
 
     def _watch(self) -> None:
@@ -68,6 +69,7 @@ class Logouts:
         names = self._names(user)
         logouts = request.environ.get(LOGOUTS)
         if logouts is not None:
+            # See SECURITY.md: logout-revokes-when-it-is-answered
             logouts += names
             return
 

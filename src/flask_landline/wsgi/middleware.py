@@ -79,6 +79,7 @@ class WireMiddleware:
         transports = self._transports(environ, server_socket)
         remote, outcome = self._remote(environ), None
         query = without_ignored(encode_query(environ.get("QUERY_STRING", "")))
+        # See SECURITY.md: foreign-polls-are-given-nothing-remembered
         if (
             path == self._wire.poll_path
             and environ["REQUEST_METHOD"] == "GET"

@@ -51,6 +51,7 @@ def add_pages(app: Flask, state: State) -> None:
         return Response(reply.body, reply.status, reply.headers)
 
     # The app's own routes under the prefix are more specific, and go first; so the prefix itself is left to the app.
+    # See SECURITY.md: no-html-under-the-prefix
     blueprint.add_url_rule("/<path:name>", "elsewhere", refuse, methods=_METHODS, **place)
     add_view(blueprint)
     app.register_blueprint(blueprint)

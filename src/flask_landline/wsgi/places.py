@@ -83,6 +83,7 @@ class Places:
     def hold(self, hold: Hold, remote: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Wait for what a request of an address is to be told, and answer it."""
         with self._lock:
+            # See SECURITY.md: held-budget-of-threads, held-per-address-by-threads
             taken = self._held < self._budget and self._wire.limits.hold(remote)
             self._held += taken
         if not taken:
@@ -158,6 +159,7 @@ class Places:
                     reading = self._state.hub.read(hold.names, hold.cursor)
                     snapshots = self._state.snapshots(hold.items, reading, hold.site)
                     # After reading, snapshots too: nothing is sent of what came behind the revocation.
+                    # See SECURITY.md: polls-held-in-place-look-again
                     if self._state.is_closed(hold.items, hold.grant, ask_log=bool(snapshots)):
                         nothing = Reading((), hold.cursor, hold.cursor)
                         reply = hold.transport.reply(nothing, (), self._wire.advice(hold.transports))
@@ -194,6 +196,7 @@ class Places:
                     reading = self._state.hub.read(hold.names, cursor)
                     snapshots = self._state.snapshots(hold.items, reading, hold.site)
                     # After reading, snapshots too: nothing is sent of what came behind the revocation.
+                    # See SECURITY.md: streams-held-in-place-look-again
                     revoked = self._state.is_closed(hold.items, hold.grant, ask_log=bool(snapshots))
                     if revoked:
                         continue

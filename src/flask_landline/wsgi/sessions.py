@@ -60,6 +60,7 @@ class AskedSession:
         try:
             yield
         finally:
+            # See SECURITY.md: reader-functions-change-no-session
             if not _is_same(_content(session), content):
                 _restore(session, content)
             if _ids(session) == ids and getattr(session, "modified", True) != modified:
@@ -91,6 +92,7 @@ def _guard(interface: Any) -> None:
 
     def save_changed(app: Flask, session: Any, response: Any) -> None:
         asked = request.environ.get(SESSION) if has_request_context() else None
+        # See SECURITY.md: refreshed-sessions-are-not-saved
         if asked is None or not asked.is_as_opened(session):
             save_session(app, session, response)
 
