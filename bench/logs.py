@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from flask_landline.logs.sqlite import SCHEMA_VERSION, SQLiteLog
+from landline.logs.sqlite.log import SCHEMA_VERSION, SQLiteLog
 
 from bench.processes import CACHE
 

@@ -14,7 +14,7 @@ from wsgiref.validate import WSGIWarning, validator
 
 from flask import Flask
 from flask_landline import Landline
-from flask_landline.state import State
+from landline.serve.runtime import State
 
 PREFIX = "/landline"
 

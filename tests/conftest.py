@@ -13,10 +13,10 @@ import hypothesis
 import pytest
 from flask import request
 
-pytest.register_assert_rewrite("flask_landline.testing")  # before anything imports it
+pytest.register_assert_rewrite("landline.testing")  # before anything imports it
 
-from flask_landline.hub import Hub  # noqa: E402
-from flask_landline.testing import Clock  # noqa: E402
+from landline.follow.hub import Hub  # noqa: E402
+from landline.testing import Clock  # noqa: E402
 
 from tests.apps import App  # noqa: E402
 from tests.processes import until  # noqa: E402

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import request
-from flask_landline.testing import Clock
+from landline.testing import Clock
 
 from tests.apps import Answer, App
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from flask_landline import Event, LogError
-from flask_landline.cursor import Cursor
-from flask_landline.logs import Log, Retention
-from flask_landline.logs.memory import MemoryLog
-from flask_landline.reading import Reading
-from flask_landline.testing import Clock
+from landline.cursor import Cursor
+from landline.logs.memory import MemoryLog
+from landline.logs.registry import Log, Retention
+from landline.reading import Reading
+from landline.testing import Clock
 
 FOR_EVER = Retention(None, None)
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask_landline import Landline, UsageError
-from flask_landline.config import Config
-from flask_landline.logs import open_log
-from flask_landline.logs.memory import MemoryLog
-from flask_landline.logs.sqlite import SQLiteLog
+from landline.config import Config
+from landline.logs.memory import MemoryLog
+from landline.logs.registry import open_log
+from landline.logs.sqlite.log import SQLiteLog
 
 from tests.apps import App
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask_landline.cursor import MAX_OFFSET, Cursor, Word, parse_position
 from hypothesis import given
 from hypothesis import strategies as st
+from landline.cursor import MAX_OFFSET, Cursor, Word, parse_position
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "vectors" / "cursors.json").read_text())
 

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 import flask_landline
 import pytest
-from flask_landline.logs.sqlite import SQLiteLog
+from landline.logs.sqlite.log import SQLiteLog
 
 from tests.ledger.app import CHANNELS
 from tests.processes import Process, free_port, until

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 from flask_landline import Event
-from flask_landline.cursor import Cursor, Word
-from flask_landline.hub import Hub
-from flask_landline.logs import Log, Retention
-from flask_landline.logs.memory import MemoryLog
-from flask_landline.logs.sqlite import SQLiteLog
-from flask_landline.reading import Reset
-from flask_landline.testing import Clock, in_child
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from landline.cursor import Cursor, Word
+from landline.follow.hub import Hub
+from landline.logs.memory import MemoryLog
+from landline.logs.registry import Log, Retention
+from landline.logs.sqlite.log import SQLiteLog
+from landline.reading import Reset
+from landline.testing import Clock, in_child
 
 NAMES = "abc"
 RETENTION = {"a": Retention(None, None), "b": Retention(3, None), "c": Retention(20, 30.0)}

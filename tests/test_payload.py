@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask_landline import UsageError
-from flask_landline.payload import MAX_DEPTH, encode
 from hypothesis import given
 from hypothesis import strategies as st
+from landline.payload import MAX_DEPTH, encode
 
 
 @dataclass

@@ -172,7 +172,7 @@ def test_package_imports_only_what_it_declares() -> None:
     """What is imported on loading is the standard library's, declared, or something Flask always brings."""
     allowed = {*sys.stdlib_module_names, "flask_landline", *required("Flask-Landline"), *required("Flask")}
     # Only a test suite loads `testing`, and it brings pytest.
-    paths = [path for path in PACKAGE.rglob("*.py") if not module_name(path).startswith("flask_landline.testing")]
+    paths = [path for path in PACKAGE.rglob("*.py") if not module_name(path).startswith("landline.testing")]
     foreign = {module_name(path): set(loaded_modules(path)) - allowed for path in paths}
     assert {name: modules for name, modules in foreign.items() if modules} == {}
 

@@ -2,8 +2,8 @@
 
 import pytest
 from flask_landline import Event
-from flask_landline.cursor import Cursor, Position, Word
-from flask_landline.reading import PAGE_BYTES, PAGE_EVENTS, Reading, Reset, compare, page
+from landline.cursor import Cursor, Position, Word
+from landline.reading import PAGE_BYTES, PAGE_EVENTS, Reading, Reset, compare, page
 
 TAIL = Cursor("k3f9a2zq", 1042)
 

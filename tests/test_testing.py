@@ -4,9 +4,10 @@ from threading import Event, Lock
 from typing import Any
 
 import pytest
-from flask_landline import cursor, testing
-from flask_landline.logs.memory import MemoryLog
-from flask_landline.testing import Clock
+from flask_landline import testing
+from landline import cursor
+from landline.logs.memory import MemoryLog
+from landline.testing import Clock
 
 
 class OneByOne(MemoryLog):

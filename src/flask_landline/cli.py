@@ -10,13 +10,12 @@ from typing import Any
 import click
 from flask import current_app
 from flask.cli import ScriptInfo, with_appcontext
-
-from .channel import RESERVED
-from .cursor import Position, parse_position
-from .errors import LandlineError
-from .protocol.request import shown
-from .remote import Remote, Told
-from .state import State
+from landline.channels.channel import RESERVED
+from landline.client.remote import Remote, Told
+from landline.cursor import Position, parse_position
+from landline.errors import LandlineError
+from landline.protocol.request import shown
+from landline.serve.runtime import State
 
 
 @click.group()

@@ -6,14 +6,14 @@ from threading import Lock
 from typing import Any
 
 from flask import Flask, current_app, has_app_context, has_request_context
+from landline.channels.channel import Channel, Channels
+from landline.errors import UsageError
+from landline.event import Event
+from landline.hosts.wsgi.middleware import WireMiddleware
+from landline.logs.base import Retention
+from landline.serve.runtime import State
 
-from .channel import Channel, Channels
-from .errors import UsageError
-from .event import Event
-from .logs.base import Retention
-from .state import State
-from .wsgi.middleware import WireMiddleware
-from .wsgi.pages import add_pages
+from .pages import add_pages
 
 _KEPT = 8
 """Open apps that the object itself holds at most. A test suite may make hundreds and close none of them."""

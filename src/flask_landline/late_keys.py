@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from .config import KEY_PREFIX
+from landline.config import KEY_PREFIX
 
 logger = logging.getLogger("flask_landline")
 

@@ -13,11 +13,11 @@ from types import SimpleNamespace, TracebackType
 from typing import Any, NamedTuple, Self, cast
 
 from flask import Flask
-from flask_landline.connection import Connection
-from flask_landline.line import Line
-from flask_landline.listener import Listener
-from flask_landline.sideloop import SideLoop
-from flask_landline.wire import Hold
+from landline.loop.held import Line
+from landline.loop.http import Connection
+from landline.loop.listener import Listener
+from landline.loop.thread import SideLoop
+from landline.serve.endpoints import Hold
 
 _HEAD = re.compile(rb"HTTP/1\.1 ([0-9]{3}) [A-Za-z -]+\r\n((?:[A-Za-z-]+: [!-~ ]*\r\n)*)\r\n")
 """A head that is in one piece: nothing but printable ASCII, and no line that is no field."""

@@ -14,15 +14,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Flask
-from flask_landline import Event, Landline, Refusal, UsageError, access_log
-from flask_landline.access import Consent, Gate
-from flask_landline.channel import MAX_NAME
-from flask_landline.cursor import MAX_OFFSET, Cursor, Position, Word, parse_position
-from flask_landline.payload import MAX_DEPTH, encode
-from flask_landline.protocol.advice import Advice
-from flask_landline.protocol.poll import body
-from flask_landline.protocol.problem import KINDS, problem
-from flask_landline.protocol.request import (
+from flask_landline import Event, Landline, Refusal, UsageError
+from landline.access.authorizer import Consent, Gate
+from landline.channels.channel import MAX_NAME
+from landline.cursor import MAX_OFFSET, Cursor, Position, Word, parse_position
+from landline.payload import MAX_DEPTH, encode
+from landline.protocol.advice import Advice
+from landline.protocol.poll import body
+from landline.protocol.problem import KINDS, problem
+from landline.protocol.request import (
     MAX_CHANNELS,
     MAX_NONCE,
     Ask,
@@ -31,9 +31,10 @@ from flask_landline.protocol.request import (
     parse_poll,
     parse_stream,
 )
-from flask_landline.protocol.sse import SSE
-from flask_landline.protocol.websocket import Incoming
-from flask_landline.reading import Reading
+from landline.protocol.sse import SSE
+from landline.protocol.websocket import Incoming
+from landline.reading import Reading
+from landline.serve import access_log
 
 from tests.fuzz.door import Door
 

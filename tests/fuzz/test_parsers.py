@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from flask_landline.protocol.websocket import Incoming
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from landline.protocol.websocket import Incoming
 from websockets.frames import CloseCode
 
 from tests.fuzz.inputs import INPUTS, edit

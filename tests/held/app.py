@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from wsgiref.validate import validator
 
 from flask import Flask, current_app, render_template_string, request
-from flask_landline import Landline, connection
-from flask_landline.protocol import sse
-from flask_landline.protocol.websocket import Incoming, WebSocket
+from flask_landline import Landline
+from landline.loop import http as connection
+from landline.protocol import sse
+from landline.protocol.websocket import Incoming, WebSocket
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, State
 from werkzeug.exceptions import NotFound

@@ -14,14 +14,14 @@ from concurrent.futures import Future
 from typing import Any
 
 from flask import Flask
-from flask_landline.cursor import Cursor
-from flask_landline.eventloop import Soon
-from flask_landline.protocol.reply import Reply
-from flask_landline.protocol.request import Request
-from flask_landline.sideloop import SideLoop
-from flask_landline.state import State
-from flask_landline.wheel import Wheel
-from flask_landline.wire import ALL, Hold, Wire
+from landline.cursor import Cursor
+from landline.loop.deadlines import Wheel
+from landline.loop.eventloop import Soon
+from landline.loop.thread import SideLoop
+from landline.protocol.reply import Reply
+from landline.protocol.request import Request
+from landline.serve.endpoints import ALL, Hold, Wire
+from landline.serve.runtime import State
 from websockets.frames import Opcode
 
 ROUNDS = 30

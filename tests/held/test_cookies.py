@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from flask import Response, abort, after_this_request
-from flask_landline.wsgi import detach
+from landline.hosts.wsgi import takeover as detach
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from werkzeug.serving import make_server

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from flask_landline.logs.sqlite import SQLiteLog
+from landline.logs.sqlite.log import SQLiteLog
 from websockets.exceptions import ConnectionClosed
 
 from tests.apps import App

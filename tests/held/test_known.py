@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from flask_landline import connection, listener
+from landline.loop import http as connection
+from landline.loop import listener
 
 from tests.apps import App
 from tests.fuzz.door import Answer, Door

@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask_landline import Landline, LogError
-from flask_landline import sideloop as sideloop_module
-from flask_landline.connection import Connection
-from flask_landline.cursor import Cursor
-from flask_landline.line import Line
-from flask_landline.listener import Listener
-from flask_landline.protocol.request import Request
-from flask_landline.reading import Reading
-from flask_landline.wheel import Wheel
-from flask_landline.wire import ALL, Hold
+from landline.cursor import Cursor
+from landline.loop import thread as sideloop_module
+from landline.loop.deadlines import Wheel
+from landline.loop.held import Line
+from landline.loop.http import Connection
+from landline.loop.listener import Listener
+from landline.protocol.request import Request
+from landline.reading import Reading
+from landline.serve.endpoints import ALL, Hold
 
 from tests.held.stage import PAGE, ROUNDS, Client, Stage, received
 

@@ -17,12 +17,12 @@ from typing import Any, Self
 import pytest
 from flask import Flask
 from flask_landline import Landline, LogError
-from flask_landline import sideloop as sideloop_module
-from flask_landline.access import Grant
-from flask_landline.logs import Retention
-from flask_landline.state import State
-from flask_landline.wsgi import detach
-from flask_landline.wsgi import places as places_module
+from landline.access.authorizer import Grant
+from landline.hosts.wsgi import in_place as places_module
+from landline.hosts.wsgi import takeover as detach
+from landline.logs.registry import Retention
+from landline.loop import thread as sideloop_module
+from landline.serve.runtime import State
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from tests.held.stage import PAGE, ROUNDS, Client, Stage

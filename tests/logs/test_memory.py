@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from flask_landline.logs.memory import MemoryLog
-from flask_landline.testing import Clock, PrivateLogContract
+from landline.logs.memory import MemoryLog
+from landline.testing import Clock, PrivateLogContract
 
 
 class TestContract(PrivateLogContract):

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from flask_landline.logs.sqlite import SQLiteLog
-from flask_landline.testing import Clock, LogContract
+from landline.logs.sqlite.log import SQLiteLog
+from landline.testing import Clock, LogContract
 
 
 class TestContract(LogContract):

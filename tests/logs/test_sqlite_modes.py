@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from flask_landline.logs.sqlite import SQLiteLog
+from landline.logs.sqlite.log import SQLiteLog
 
 UMASKS = (0o000, 0o022, 0o027, 0o077)
 

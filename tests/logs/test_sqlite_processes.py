@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask_landline.logs.sqlite import SQLiteLog
-from flask_landline.testing import in_child
+from landline.logs.sqlite.log import SQLiteLog
+from landline.testing import in_child
 
 WORKER = Path(__file__).parent / "worker.py"
 PATIENCE = 60.0
@@ -90,7 +90,7 @@ def test_forked_child_that_ends_as_python_does_harms_nobody(path: Path, log: SQL
     """Exit handlers and finalisers run in the child, over objects that it got from the parent."""
     script = (
         "import os, sys\n"
-        "from flask_landline.logs.sqlite import SQLiteLog\n"
+        "from landline.logs.sqlite.log import SQLiteLog\n"
         "log = SQLiteLog(sys.argv[1])\n"
         "log.append('a', '0')\n"
         "if os.fork() == 0:\n"

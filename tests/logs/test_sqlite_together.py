@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from flask_landline import LogError
-from flask_landline.logs import ChannelInfo, Retention, sqlite, sqlite_file
-from flask_landline.logs.sqlite import SQLiteLog
-from flask_landline.testing import Clock, in_threads
+from landline.logs.registry import ChannelInfo, Retention
+from landline.logs.sqlite import connection as sqlite_file
+from landline.logs.sqlite import log as sqlite
+from landline.logs.sqlite.log import SQLiteLog
+from landline.testing import Clock, in_threads
 
 from tests.processes import until
 

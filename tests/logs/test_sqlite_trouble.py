@@ -11,9 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 from flask_landline import LogError
-from flask_landline.logs import Retention, sqlite_file
-from flask_landline.logs.sqlite import SCHEMA_VERSION, SQLiteLog
-from flask_landline.testing import Clock, in_threads
+from landline.logs.registry import Retention
+from landline.logs.sqlite import connection as sqlite_file
+from landline.logs.sqlite.log import SCHEMA_VERSION, SQLiteLog
+from landline.testing import Clock, in_threads
 
 FOR_EVER = Retention(keep=None, keep_for=None)
 KILOBYTE = '"' + "x" * 1000 + '"'

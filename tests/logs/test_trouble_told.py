@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from flask_landline import LogError
-from flask_landline.logs.sqlite import READ_PATIENCE, READ_REST, SQLiteLog
+from landline.logs.sqlite.log import READ_PATIENCE, READ_REST, SQLiteLog
 
 from tests.apps import App
 from tests.held.readers import Events, Reader, Socket

@@ -9,8 +9,8 @@ import json
 import os
 import sys
 
-from flask_landline.logs import Retention
-from flask_landline.logs.sqlite import SQLiteLog
+from landline.logs.registry import Retention
+from landline.logs.sqlite.log import SQLiteLog
 
 FOR_EVER = Retention(keep=None, keep_for=None)
 

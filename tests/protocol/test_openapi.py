@@ -6,10 +6,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from flask_landline import Refusal, wire
-from flask_landline.protocol import problem, request
-from flask_landline.protocol.openapi import describe
+from flask_landline import Refusal
 from jsonschema import Draft202012Validator
+from landline.protocol import problem, request
+from landline.protocol.openapi import describe
+from landline.serve import endpoints as wire
 
 from tests.apps import PREFIX, Answer, App
 

@@ -2,7 +2,7 @@
 
 import pytest
 from flask_landline import UsageError
-from flask_landline.protocol.origins import Origins, Site
+from landline.protocol.origins import Origins, Site
 
 LISTED = ["https://app.example.org", "https://*.shop.example", "http://localhost:3000", "capacitor://localhost"]
 HERE = Site("http", "here.example:8000")

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from flask_landline import Event
-from flask_landline.cursor import Cursor
-from flask_landline.protocol.advice import Advice
-from flask_landline.protocol.poll import answer, cache_control
-from flask_landline.reading import Reading, Reset
+from landline.cursor import Cursor
+from landline.protocol.advice import Advice
+from landline.protocol.poll import answer, cache_control
+from landline.reading import Reading, Reset
 
 HERE = Cursor("k3f9a2zq", 1042)
 ADVICE = Advice(2.0, 20.0, ("long-poll", "poll"))

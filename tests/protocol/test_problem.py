@@ -4,7 +4,7 @@ import json
 
 import pytest
 from flask_landline import LogError, Refusal
-from flask_landline.protocol.problem import (
+from landline.protocol.problem import (
     RETRY_AFTER,
     app_failed,
     log_unavailable,
@@ -12,7 +12,7 @@ from flask_landline.protocol.problem import (
     problem,
     unknown_channels,
 )
-from flask_landline.protocol.request import bad_request, too_many_channels
+from landline.protocol.request import bad_request, too_many_channels
 
 
 @pytest.mark.parametrize(

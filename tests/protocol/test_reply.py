@@ -1,7 +1,7 @@
 """An answer's bytes: made once for a second, and never those of another kind of answer."""
 
 import pytest
-from flask_landline.protocol.reply import Reply
+from landline.protocol.reply import Reply
 
 SECOND = 1795357200
 

@@ -4,8 +4,10 @@ from urllib.parse import urlencode
 
 import pytest
 from flask_landline import Refusal
-from flask_landline.cursor import Cursor, Word
-from flask_landline.protocol.request import (
+from hypothesis import given
+from hypothesis import strategies as st
+from landline.cursor import Cursor, Word
+from landline.protocol.request import (
     MAX_CHANNELS,
     MAX_QUERY,
     Ask,
@@ -14,8 +16,6 @@ from flask_landline.protocol.request import (
     parse_stream,
     without_ignored,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 CURSOR = Cursor("k3f9a2zq", 1042)
 

@@ -1,0 +1,100 @@
+"""A logout by Flask-Login revokes what its reader was granted, in all processes.
+
+It does so when the logout's answer is sent, and not before: the browser still has the old cookie then, and a line that
+is ended comes back with it at once. To an app whose sessions are in cookies the old one says yes.
+
+Flask-Login sends a signal within the request. The names are collected in the request's WSGI environment, and revoked
+when the server closes the answer, which it does also where the client has left (PEP 3333). That the log fails then, or
+a function of the app, is a warning: the logout itself was answered already.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import after_this_request, current_app, request
+from landline.errors import LandlineError
+from landline.serve.runtime import State
+from werkzeug.wrappers import Response
+from werkzeug.wsgi import ClosingIterator
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+LOGOUTS = "landline.logouts"
+"""Where in the WSGI environment the ids of those are that log out in this request. No header can put anything there."""
+
+logger = logging.getLogger("flask_landline")
+
+
+class Logouts:
+    """Revokes at logouts from one app.
+
+    Args:
+        state: the app's Landline.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._watches = False
+
+    def serve(
+        self, wsgi_app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Have the app answer, and revoke what those were granted who log out in it."""
+        if not self._watches:
+            self._watch()
+        logouts: list[str | int] = []
+        environ[LOGOUTS] = logouts
+        body = wsgi_app(environ, start_response)
+        # See SECURITY.md: logout-revokes
+        return ClosingIterator(body, functools.partial(self._revoke, logouts)) if logouts else body
+
+    def _watch(self) -> None:
+        """Listen to Flask-Login, if the app has it by now; it may come after Landline."""
+        flask_login = sys.modules.get("flask_login")
+        if flask_login is not None:
+            # blinker keeps the method weakly: this listens for as long as the app has its middleware.
+            flask_login.user_logged_out.connect(self._logged_out, sender=self._state.app)
+            self._watches = True
+
+    def _logged_out(self, _sender: Any, user: Any = None, **_: Any) -> None:
+        if not self._state.channels.guarded:
+            return
+        names = self._names(user)
+        logouts = request.environ.get(LOGOUTS)
+        if logouts is not None:
+            # See SECURITY.md: logout-revokes-when-it-is-answered
+            logouts += names
+            return
+
+        # A request that passed no middleware of ours, such as the question who may read.
+        @after_this_request
+        def when_sent(response: Response) -> Response:
+            response.call_on_close(functools.partial(self._revoke, names))
+            return response
+
+    def _names(self, user: Any) -> list[str | int]:
+        """Return the ids under which a reader may have been granted something."""
+        identity = self._state.config.identity
+        found: list[Any] = []
+        for ask in (getattr(user, "get_id", None), identity and current_app.ensure_sync(identity)):
+            if ask is not None:
+                try:
+                    found.append(ask())
+                except Exception:  # the logout goes on
+                    logger.warning("A logout revokes less than it should: nobody knows who it was.", exc_info=True)
+        return list(dict.fromkeys(name for name in found if name is not None))
+
+    def _revoke(self, names: list[str | int]) -> None:
+        for name in names:
+            try:
+                self._state.revoke(name, None)
+            except LandlineError as error:
+                logger.warning(
+                    "A logout revoked nothing: what its reader has open goes on until its grants end. %s", error
+                )

@@ -1,0 +1,1 @@
+"""A client of the wire in Python, for the command line."""

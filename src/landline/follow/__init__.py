@@ -1,0 +1,1 @@
+"""The log, read once for the whole process."""

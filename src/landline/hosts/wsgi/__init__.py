@@ -1,0 +1,1 @@
+"""Any WSGI server and framework (PEP 3333)."""

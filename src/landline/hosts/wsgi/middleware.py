@@ -1,0 +1,151 @@
+"""The door through WSGI: the wire answered before Flask dispatches.
+
+An idle poll costs microseconds, not a trip through the app. A request that is to be held gives its socket to the
+side loop; where that cannot be, it waits in its greenlet, or in one of a few threads.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from flask_landline.logout import Logouts
+from flask_landline.reader_view import VISIT
+
+from ...errors import Refusal
+from ...loop.listener import Listener
+from ...loop.thread import SideLoop
+from ...protocol.origins import is_from_elsewhere
+from ...protocol.request import Request, encode_query, without_ignored
+from ...serve.endpoints import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL, Hold, Wire, is_with_grant
+from ...serve.runtime import State
+from . import takeover as detach
+from .gunicorn import send
+from .in_place import Places
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+POSITION = "landline.position"
+"""Where in the WSGI environment a position from before the view began is, or None where the log cannot be read."""
+
+_TYPES = {"long-poll": "application/json", "sse": "text/event-stream", "websocket": "application/octet-stream"}
+"""Media types of what is sent on a connection that was taken from the server, by transport."""
+
+
+class WireMiddleware:
+    """Answers the wire's paths and passes everything else on.
+
+    Args:
+        wsgi_app: what was there before.
+        state: the app's Landline.
+    """
+
+    def __init__(self, wsgi_app: WSGIApplication, state: State) -> None:
+        self._wsgi_app = wsgi_app
+        self._state = state
+        self._wire = Wire(state)
+        self._has_key = self._has_begun = False
+        self._logouts = Logouts(state)
+        self.sideloop = SideLoop(state, self._wire)
+        """Holds the connections taken from the server."""
+        self.listener = (
+            Listener(state.config.listen, self._wire, self.sideloop, mode=state.config.listen_mode)
+            if state.config.listen
+            else None
+        )
+        """The second door, which opens with the first request through this one."""
+        state.closing.append(self.sideloop.close)
+        self._threads = Places(state, self._wire, state.config.held_threads)
+        self._greenlets = Places(state, self._wire, self.sideloop.budget, is_ending=detach.is_ending)
+        self._wire.meter.observe = lambda: (max(self.sideloop.taken, self._greenlets.taken), self.sideloop.lag)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one WSGI request (PEP 3333)."""
+        if not self._has_begun and VISIT not in environ:
+            self._has_begun = True  # first: requests that come at the same time need not warn twice
+            self._state.begin(environ)
+        if self._state.channels.guarded and not self._has_key:
+            self._wire.gate.require_key()  # at the first request: in development that is at once, and on the page
+            self._has_key = True
+        if self.listener is not None:
+            self.listener.ensure()
+        path = environ.get("PATH_INFO", "")
+        if path not in self._wire.paths or VISIT in environ:
+            if self._state.channels and VISIT not in environ:
+                environ[POSITION] = self._state.position.note()
+            return self._logouts.serve(self._wsgi_app, environ, start_response)
+        server_socket = detach.find(environ)
+        transports = self._transports(environ, server_socket)
+        remote, outcome = self._remote(environ), None
+        query = without_ignored(encode_query(environ.get("QUERY_STRING", "")))
+        # See SECURITY.md: foreign-polls-are-given-nothing-remembered
+        if (
+            path == self._wire.poll_path
+            and environ["REQUEST_METHOD"] == "GET"
+            and "HTTP_IF_NONE_MATCH" not in environ
+            and "HTTP_ORIGIN" not in environ
+            and not is_from_elsewhere(environ.get("HTTP_SEC_FETCH_DEST"), environ.get("HTTP_SEC_FETCH_SITE"))
+        ):
+            credentials = self._wire.gate.credentials(environ) if is_with_grant(query) else ()
+            outcome = self._wire.again(query, transports, credentials, remote)
+        if outcome is None:
+            outcome = self._wire.handle(_request(environ, query, remote), transports)
+        if isinstance(outcome, Hold):
+            return self._hold(outcome, remote, server_socket, environ, start_response)
+        return send(outcome, environ, start_response)
+
+    def _remote(self, environ: WSGIEnvironment) -> str:
+        """Return the client's address as the app sees it, whichever of the two is wrapped around the other."""
+        return self._wire.limits.address(environ.get("REMOTE_ADDR") or "-", environ.get("HTTP_X_FORWARDED_FOR"))
+
+    def _transports(self, environ: WSGIEnvironment, server_socket: socket.socket | None) -> tuple[str, ...]:
+        """Return what can be offered to this client now."""
+        if server_socket is not None:
+            if self.sideloop.full:
+                return POLL_ONLY
+            # nginx speaks HTTP/1.0 to its upstream by default, and that version has no Upgrade (RFC 9110 §7.8).
+            return ALL if environ.get("SERVER_PROTOCOL") != "HTTP/1.0" else STREAM_OR_POLL
+        if detach.is_greenlet(environ):
+            return STREAM_OR_POLL if self._greenlets.free else POLL_ONLY
+        # Where requests come one at a time, a held one would stop the publisher it waits for.
+        return LONG_POLL if environ.get("wsgi.multithread") and self._threads.free else POLL_ONLY
+
+    def _hold(
+        self,
+        hold: Hold,
+        remote: str,
+        server_socket: socket.socket | None,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+    ) -> Iterable[bytes]:
+        if server_socket is None:
+            places = self._greenlets if detach.is_greenlet(environ) else self._threads
+            return places.hold(hold, remote, environ, start_response)
+        try:
+            self.sideloop.admit(remote)
+        except Refusal as refusal:
+            return send(self._wire.unheld(hold, refusal), environ, start_response)
+        try:
+            self.sideloop.hold(detach.take(server_socket), hold, remote)
+        except BaseException:  # no descriptor, or no thread, is left
+            self.sideloop.dismiss(remote)
+            raise
+        # For the server's log, and for whatever is wrapped around the app: nobody is there to get it. With a type, as
+        # PEP 3333 has it and `wsgiref.validate` asks of every status that may have a body.
+        status = "101 Switching Protocols" if hold.transport.name == "websocket" else "200 OK"
+        start_response(status, [("Content-Type", _TYPES[hold.transport.name])])
+        return ()
+
+
+def _request(environ: WSGIEnvironment, query: str, remote: str) -> Request:
+    headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
+    return Request(
+        environ["REQUEST_METHOD"],
+        environ.get("PATH_INFO", ""),
+        query,
+        headers,
+        remote,
+        environ,
+    )

@@ -1,0 +1,1 @@
+"""Logs, chosen by URL: one file or folder each. Another one is one here, or a `Log` of your own in `LANDLINE_LOG`."""

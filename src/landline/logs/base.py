@@ -1,0 +1,133 @@
+"""The log's contract.
+
+What a log guarantees, and `landline.testing.LogContract` checks:
+
+- `append` is atomic, and durable before it returns. What it raised for is not in the log.
+- Offsets order exactly as appends became visible: whoever has seen offset n never later finds a new event
+  at or below n. They need not be gapless (a gap costs the hub its window, nothing else).
+- `epoch` changes whenever offsets could repeat: a new file, a lost store, a forked memory.
+- Reads never consume, and never wait for writers longer than a moment.
+- Everything may be called from any thread, and from a forked child; each process has its own connections.
+- Whoever trims writes down the floor in the same stroke; so events read *before* `floor()` is asked are
+  complete down to it.
+
+What a log need not do: wake other processes quickly (`wait` may poll), keep order between logs, or
+remember who reads.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from typing import NamedTuple
+
+from ..cursor import Cursor
+from ..event import Event
+
+_EPOCH_ALPHABET = string.digits + string.ascii_lowercase
+
+
+class Retention(NamedTuple):
+    """How much of a channel is kept at least. Belongs to the channel, never to whether anybody listens."""
+
+    keep: int | None = 1000
+    """Newest events kept; up to a tenth more may be, so that trimming is cheap. None: no limit."""
+    keep_for: float | None = 86_400.0
+    """Seconds an event is kept, then removed at the next trim. None: no limit."""
+
+    def trim_above(self) -> float:
+        """Return the number of kept events above which a channel is cut back to `keep`."""
+        if self.keep is None:
+            return float("inf")
+        return self.keep + self.keep // 10
+
+
+class ChannelInfo(NamedTuple):
+    """What a log holds of one channel."""
+
+    name: str
+    kept: int
+    oldest: int | None
+    """Offset of the oldest event kept, None when there is none."""
+    newest: int | None
+    """Offset of the newest event kept, None when there is none."""
+
+
+LEASE_REST = 60.0
+"""Seconds that a lease may have to go, however short a time another asks for: a source that fails rests so long."""
+
+
+def lease_limit(seconds: float) -> float:
+    """Return the seconds that a lease may have to go at most, where `seconds` are asked for."""
+    return max(seconds, LEASE_REST) + 1.0  # sums of times are rounded, and clocks set by fractions
+
+
+class Log(ABC):
+    """Stores and reads the events of all channels, numbered in one sequence.
+
+    All methods raise `LogError` when the store fails.
+    """
+
+    @abstractmethod
+    def append(self, channel: str, payload: str, retention: Retention = Retention()) -> Event:  # noqa: B008
+        """Store one event, JSON text on one line, durably; trim its channel as `retention` allows."""
+
+    @abstractmethod
+    def read(self, after: int, limit: int, channels: Collection[str] | None = None) -> list[Event]:
+        """Return up to `limit` kept events after an offset, in log order; of all channels if None."""
+
+    @abstractmethod
+    def tail(self) -> Cursor:
+        """Return the epoch and the newest offset given (0: none yet), both of the same moment.
+
+        Asked on every poll, so it has to be cheap.
+        """
+
+    @abstractmethod
+    def floor(self, channels: Collection[str]) -> dict[str, int]:
+        """Return per channel the newest offset no longer kept; channels never trimmed may be missing."""
+
+    @abstractmethod
+    def newest(self, channel: str) -> Event | None:
+        """Return the newest kept event of a channel."""
+
+    @abstractmethod
+    def channels(self) -> list[ChannelInfo]:
+        """Return what is held of each channel that was ever published to, by name."""
+
+    @abstractmethod
+    def trim(self, limit: int = 500) -> int:
+        """Remove up to `limit` events past their `keep_for`; return how many were."""
+
+    @abstractmethod
+    def wait(self, after: Cursor, timeout: float) -> bool:
+        """Block until `tail()` is no longer `after`: True; or for `timeout` seconds or until `wake()`: False."""
+
+    @abstractmethod
+    def wake(self) -> None:
+        """End the `wait` calls under way in this process."""
+
+    @abstractmethod
+    def lease(self, name: str, seconds: float, holder: str) -> bool:
+        """Take or extend a lease: True if `holder` has it now, for `seconds`, alone among all processes.
+
+        All who ask for one name ask for about as long. So another's lease that has more to go than `lease_limit` allows
+        was given while a clock was ahead, and has ended: else a clock set right would stop a source for as long as it
+        had been wrong.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release connections and end waits. A later call opens anew."""
+
+    @property
+    def epoch(self) -> str:
+        """The present life of the log: 8 characters of `0-9a-z`."""
+        return self.tail().epoch
+
+
+def new_epoch() -> str:
+    """Name a new life of a log. There are 36^8 names: two lives of one log do not meet by chance."""
+    return "".join(secrets.choice(_EPOCH_ALPHABET) for _ in range(8))

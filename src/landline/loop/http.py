@@ -1,0 +1,347 @@
+"""A connection to the second door: requests in, answers out. Touched by the side loop's thread alone.
+
+Heads are parsed by `httptools`, but for a poll that has come before: until something is new a client sends the same
+bytes each time, which are looked up as they are. Parsing a browser's dozen headers costs more than all the rest.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import httptools
+
+from ..access.authorizer import Credentials
+from ..errors import Refusal
+from ..protocol.head import check_head, split_target
+from ..protocol.origins import is_from_elsewhere
+from ..protocol.problem import not_here, problem
+from ..protocol.reply import Reply
+from ..protocol.request import Request, bad_request, without_ignored
+from ..serve.endpoints import ALL, POLL_ONLY, STREAM_OR_POLL, Hold, is_with_grant
+from .buffered import CHUNK
+from .held import Line
+
+if TYPE_CHECKING:
+    from .listener import Listener
+
+MAX_REQUEST = 32 * 1024
+"""Bytes of one request, head and body: a hundred long channel names and a browser's cookies."""
+HEAD_WITHIN = 10.0
+"""Seconds in which a request must have come in whole, once begun."""
+KEEP_ALIVE = 75.0
+"""Seconds a connection may rest between two requests; nginx's default towards its clients."""
+MAX_QUEUE = 16
+"""Requests a client may send ahead of their answers."""
+MAX_PENDING = 1024 * 1024
+"""Bytes of answers that may wait for one client to take them: four polls full of events."""
+
+
+class Plain(NamedTuple):
+    """What a poll asks that may be answered as it was before.
+
+    It is a GET without `If-None-Match`, without `Origin`, and not a foreign page's.
+    """
+
+    query: str
+    offer: tuple[str, ...]
+    """What its client can be offered."""
+    credentials: Credentials
+    forwarded: str | None
+    """Its `X-Forwarded-For`."""
+    keep: bool
+    """Whether the connection is for more than this."""
+    repeats: bool
+    """Whether the same bytes may come again: a client that writes another `_` each time never sends them twice."""
+
+
+class Heard(NamedTuple):
+    """A request that has come in."""
+
+    request: Request
+    offer: tuple[str, ...]
+    keep: bool
+    plain: Plain | None
+
+
+class Connection(Line):
+    """A client's connection: parses requests, and answers one after the other.
+
+    A held poll is held on the connection itself, which goes on when it is answered; a stream or a socket takes the
+    connection over for good.
+
+    Args:
+        listener: whose it is.
+        sock: the connection, not blocking.
+        remote: the client's address.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_busy",
+        "_early",
+        "_headers",
+        "_keep",
+        "_listener",
+        "_parser",
+        "_peer",
+        "_queue",
+        "_size",
+        "_url",
+        "_within",
+    )
+
+    def __init__(self, listener: Listener, sock: socket.socket, remote: str) -> None:
+        super().__init__(listener.loop, sock, MAX_PENDING, listener.sideloop)
+        self._listener = listener
+        self._peer = remote
+        self._parser = httptools.HttpRequestParser(self)
+        self._queue: list[Heard] = []
+        self._early = b""
+        self._busy = self._keep = False
+        self._size = 0
+        self._begun: float | None = self.written
+        """When the request that is coming in began, or the connection that has not said anything; None: it rests."""
+        self._within = False
+        """Whether the parser is within a request."""
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        listener.wheel.add(self, self.written + HEAD_WITHIN)
+
+    def on_message_begin(self) -> None:
+        """Called by the parser."""
+        self._url = b""
+        self._headers = {}
+        self._within = True
+        if self._begun is None:  # behind another one, in the same bytes
+            self._begun = self.loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        """Called by the parser, perhaps in parts."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser for each header."""
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        # Several headers of one name are a list (RFC 9110 §5.3).
+        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser, before it reads a body; what is raised here is raised by `feed_data`."""
+        check_head(self._parser.get_http_version(), self._headers)
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        self._size, self._begun, self._within = 0, None, False
+        wire, headers = self._listener.wire, self._headers
+        host, path, asked = split_target(self._url.decode("latin-1"))
+        query = without_ignored(asked)
+        if host is not None:  # then Host does not count (RFC 9112 §3.2.2)
+            # See SECURITY.md: targets-host-counts
+            headers["host"] = host
+        method = self._parser.get_method().decode("latin-1")
+        # Behind a handshake, or a CONNECT, comes another protocol.
+        keep = self._parser.should_keep_alive() and "upgrade" not in headers and method != "CONNECT"
+        # A proxy that speaks HTTP/1.0 has no Upgrade (RFC 9110 §7.8).
+        offer = STREAM_OR_POLL if self._parser.get_http_version() == "1.0" else ALL
+        forwarded = headers.get("x-forwarded-for")
+        plain = None
+        # See SECURITY.md: foreign-polls-are-not-known
+        if (
+            method == "GET"
+            and path == wire.poll_path
+            and "if-none-match" not in headers
+            and "origin" not in headers
+            and not is_from_elsewhere(headers.get("sec-fetch-dest"), headers.get("sec-fetch-site"))
+        ):
+            credentials = wire.gate.credentials_of(headers) if is_with_grant(query) else ()
+            plain = Plain(query, offer, credentials, forwarded, keep, query == asked)
+        request = Request(method, path, query, headers, wire.limits.address(self._peer, forwarded))
+        self._queue.append(Heard(request, offer, keep, plain))
+
+    @property
+    def resting(self) -> bool:
+        """Whether no request is being answered."""
+        return not self._busy and not self._queue
+
+    @property
+    def _begins(self) -> bool:
+        """Whether what comes next is the first byte of a request, with no other one before it."""
+        # See SECURITY.md: known-polls-begin-a-request
+        return not (self._within or self._queue or self._busy or self.finishing)
+
+    def serve(self, now: float) -> None:
+        """Close what has come to its time: a request that does not end, a connection that rests too long."""
+        if self not in self._listener.connections:
+            return  # closed, or somebody else's by now
+        due = self.written + KEEP_ALIVE if self._begun is None else self._begun + HEAD_WITHIN
+        if self._busy:
+            self._listener.wheel.add(self, now + HEAD_WITHIN)
+        elif due > now:
+            self._listener.wheel.add(self, due)
+        else:
+            # See SECURITY.md: silent-connections
+            self.close("late")
+
+    def _lost(self, reason: str) -> None:
+        self._listener.connections.discard(self)
+        super()._lost(reason)
+
+    def _received(self, data: bytes) -> None:
+        # Where a request begins its bytes alone decide what it is, and whoever polls sends the same ones again.
+        plain = self._listener.known.get(data)
+        if plain is not None and self._begins and self._answer_again(plain):
+            self._size, self._begun = 0, None
+        elif not data:
+            self.close("done" if self.finishing else "gone")
+        elif self.held:
+            self._early += data  # the next request, before this one is answered
+            if len(self._early) > CHUNK:
+                self.close("gone")
+        elif not self.finishing:
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        was_alone = self._begins
+        # See SECURITY.md: slow-senders
+        if self._begun is None:
+            self._begun = self.loop.time()
+        self._size += len(data)
+        # See SECURITY.md: request-size
+        if self._size > MAX_REQUEST:  # before the parser: it begins to count anew with each request that is complete
+            self._refuse(bad_request(f"More than {MAX_REQUEST} bytes at once. Ask for fewer channels at a time."))
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # a handshake; the wire looks at it
+        except httptools.HttpParserCallbackError as error:
+            if not isinstance(error.__context__, Refusal):
+                raise
+            self._refuse(error.__context__)
+            return
+        except httptools.HttpParserError as error:
+            # See SECURITY.md: no-http, requests-of-two-readings
+            self._refuse(bad_request(f"This is not HTTP/1.1: {error}."))
+            return
+        # See SECURITY.md: requests-ahead
+        if len(self._queue) > MAX_QUEUE:
+            self._refuse(bad_request(f"More than {MAX_QUEUE} requests at once. Wait for answers in between."))
+            return
+        if was_alone:
+            self._note(data)
+        self._next()
+
+    def _note(self, data: bytes) -> None:
+        """Know a poll by its bytes from now on, if they were one, and nothing more."""
+        plain = self._queue[0].plain if len(self._queue) == 1 and not self._within else None
+        if plain is not None and plain.repeats:
+            self._listener.know(data, plain)
+
+    def _next(self) -> None:
+        """Answer the requests that have come in, in their order."""
+        wire = self._listener.wire
+        while self._queue and not self._busy and self.open:
+            heard = self._queue.pop(0)
+            request, keep = heard.request, heard.keep
+            if heard.plain is not None and self._answer_again(heard.plain):
+                continue
+            transports = POLL_ONLY if self._listener.sideloop.full else heard.offer
+            if request.path not in wire.paths:
+                self._answer(not_here(request.path, wire.paths), keep, head_only=request.method == "HEAD")
+            elif wire.needs_app(request):
+                self._busy = True
+                self.loop.remove_reader(self.sock)
+                self._listener.sideloop.spawn(self._handle_slowly(request, transports, keep))
+            else:
+                self._finish(request, keep, wire.handle(request, transports, close=not keep))
+
+    def _answer_again(self, plain: Plain) -> bool:
+        """Answer a poll as the same one was answered before; False if it was not, or something is new since."""
+        listener = self._listener
+        remote = self._peer
+        if plain.forwarded is not None:
+            remote = listener.wire.limits.address(remote, plain.forwarded)
+        transports = POLL_ONLY if listener.sideloop.full else plain.offer
+        outcome = listener.wire.again(plain.query, transports, plain.credentials, remote, close=not plain.keep)
+        if isinstance(outcome, Reply):
+            self._answer(outcome, plain.keep)
+        elif outcome is not None:
+            self._hold(outcome, remote, plain.keep)
+        return outcome is not None
+
+    async def _handle_slowly(self, request: Request, transports: tuple[str, ...], keep: bool) -> None:
+        """Answer in a thread: functions of the app may take their time."""
+        handle = functools.partial(self._listener.wire.handle, close=not keep)
+        try:
+            outcome = await self._listener.sideloop.call(handle, request, transports)
+        except BaseException:
+            self.close("failed")  # else nobody would watch it any more
+            raise
+        self._busy = False
+        self.loop.add_reader(self.sock, self._readable)
+        self._finish(request, keep, outcome)
+        self._next()
+
+    def _finish(self, request: Request, keep: bool, outcome: Reply | Hold) -> None:
+        if isinstance(outcome, Reply):
+            self._answer(outcome, keep, head_only=request.method == "HEAD")
+        else:
+            self._hold(outcome, request.remote, keep)
+
+    def _hold(self, hold: Hold, remote: str, keep: bool) -> None:
+        """Hold a request: a poll here, until it is answered; a stream is a line of its own from now on."""
+        sideloop = self._listener.sideloop
+        try:
+            if not hold.transport.ends and not self.flushed:  # else the stream would begin within an answer
+                raise self._listener.wire.busy("This client has not taken its other answers yet.")
+            sideloop.admit(remote)
+        except Refusal as refusal:
+            self._answer(self._listener.wire.unheld(hold, refusal), keep)
+            return
+        self._busy = True
+        if hold.transport.ends:
+            self._keep = keep
+            sideloop.begin(self, hold, remote)
+        else:
+            self.loop.remove_reader(self.sock)
+            self._listener.connections.discard(self)
+            sideloop.open(self.sock, hold, remote)
+
+    def _sent_all(self) -> None:
+        # Who reads for it meanwhile would take the next request for this one: then the connection ends with it.
+        if self.held and self._keep and not self.away:
+            # Soon, not now: the next request may be a held one too, which must not join a feed that is being told;
+            # and ten thousand others are still to be told this.
+            self._owner.soon(self._go_on)
+        else:
+            super()._sent_all()
+
+    def _go_on(self) -> None:
+        """Go on after a held poll was answered, with what the client has sent meanwhile."""
+        if self.sock.fileno() < 0:
+            return
+        self.end("done")
+        self.written = self.loop.time()
+        self.finishing = self._busy = False
+        early, self._early = self._early, b""
+        if self._listener.closed:
+            self.finish()
+        elif early:
+            self._feed(early)
+        else:
+            self._next()
+
+    def _answer(self, reply: Reply, keep: bool, *, head_only: bool = False) -> None:
+        data = reply.encode(time.time(), close=not keep, head_only=head_only)
+        self.written = self.loop.time()
+        if keep:
+            self.write(data)
+        else:
+            self.finish(data)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._queue.clear()
+        self.finish(problem(refusal).encode(time.time(), close=True))

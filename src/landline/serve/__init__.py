@@ -1,0 +1,1 @@
+"""One request in, one reply or one subscription out."""

@@ -1,0 +1,70 @@
+"""What became of polls: given again to whoever asks the same while nothing is new.
+
+Reading consumes nothing, so equal questions have equal answers until the log's end moves, or one of the events given is
+past its `keep_for`; that a channel is cut back to `keep` meanwhile makes none of them untrue. Between two events all
+readers who are up to date ask the same; right after one, all of them ask for the same news. So the first of ten
+thousand is answered by the log or the window, and the others by this.
+
+Safe to use from any thread: entries do not change, looking one up takes no lock, and who puts one in has `_lock`, so
+that the bytes are counted right. A forked child has another one of these (see `Wire`).
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from ..access.authorizer import Credentials
+from ..protocol.reply import Reply
+
+if TYPE_CHECKING:
+    from .endpoints import Hold
+
+MOST = 1024
+"""Outcomes remembered: one for each set of channels and cursor that equal readers ask with."""
+MOST_BYTES = 1024 * 1024
+"""Bytes of answers remembered: some news for many, or a long page for those who come back together. Each answer may
+have its bytes twice, with a head (see `Reply.encode`)."""
+LONGEST_KEY = 4096
+"""Characters of a query and its credentials whose outcome is remembered: nobody must fill the memory with long ones."""
+
+Key = tuple[str, tuple[str, ...], Credentials, bool]
+"""Query, what can be offered, credentials that its grant is bound to, whether the connection closes."""
+Entry = tuple[object, float | None, float | None, "Reply | Hold"]
+"""The hub's mark at which it was true, until when its grant is good, until when its events may be given (both Unix
+seconds; None: for good), and the outcome."""
+
+
+class Remembered:
+    """Outcomes of polls, by what was asked. All are forgotten when there are too many: the next ones are soon here."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: dict[Key, Entry] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Key) -> Entry | None:
+        """Return what became of a question."""
+        return self._entries.get(key)
+
+    def put(self, key: Key, entry: Entry) -> None:
+        """Remember what became of a question, unless that would take too much room."""
+        size = _size(entry)
+        # See SECURITY.md: long-queries-are-not-remembered
+        if sum(len(text or "") for text in (key[0], *key[2])) > LONGEST_KEY or size > MOST_BYTES // 4:
+            return
+        with self._lock:
+            before = self._entries.pop(key, None)
+            self._bytes += size - (_size(before) if before is not None else 0)
+            # See SECURITY.md: remembered-answers-are-bounded
+            if len(self._entries) >= MOST or self._bytes > MOST_BYTES:
+                self._entries.clear()
+                self._bytes = size
+            self._entries[key] = entry
+
+
+def _size(entry: Entry) -> int:
+    return len(entry[3].body) if isinstance(entry[3], Reply) else 0

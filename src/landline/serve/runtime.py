@@ -1,0 +1,237 @@
+"""What one app has of Landline in one process: configuration, log, hub and sources."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask_landline.late_keys import LateKeys
+from flask_landline.reader_view import Asking
+
+from ..access.apps import Apps
+from ..access.authorizer import Gate, Grant, keep_for
+from ..access.forwarded import Forwarded
+from ..channels.channel import MAX_NAME, RESERVED, Channels, Resolved
+from ..channels.sources import Sources
+from ..config import Config, bits
+from ..cursor import Cursor
+from ..errors import LogError, Refusal, UsageError
+from ..event import Event
+from ..follow.hub import Hub
+from ..follow.position import PagePosition
+from ..logs.base import Retention
+from ..logs.memory import MemoryLog
+from ..logs.registry import open_log
+from ..payload import encode
+from ..protocol.problem import app_failed, unknown_channels
+from ..reading import Reading
+
+TRIM_INTERVAL = 60.0
+"""Seconds between two looks, by a publishing process, for events past their `keep_for`."""
+
+logger = logging.getLogger("flask_landline")
+
+
+class State:
+    """Kept in `app.extensions["landline"]`. Opens nothing before first use; safe for threads and forks.
+
+    Args:
+        app: the app, whose configuration is read now.
+        channels: the channels, which may still grow.
+    """
+
+    def __init__(self, app: Flask, channels: Channels) -> None:
+        self.app = app
+        self.channels = channels
+        self.config = Config.read(app.config)
+        self.log = open_log(
+            self.config.log,
+            folder=Path(app.instance_path),
+            synchronous=self.config.synchronous,
+            mode=bits(self.config.log_mode),
+        )
+        self.hub = Hub(
+            self.log,
+            window_events=self.config.window_events,
+            window_bytes=self.config.window_bytes,
+            keep_for=self._keep_for,
+        )
+        self.position = PagePosition(self.log, self.hub)
+        self.sources = Sources(self.log, call=self._call_source, publish=self.publish, encode=self.encode)
+        self.apps = Apps(app.name, channels, self.log, self.hub, self.config)
+        self.forwarded = Forwarded(self.config.trusted_hops, lambda: app.wsgi_app)
+        self.gate = Gate(app, self.hub, self.config, Asking(app, self.config.identity), forwarded=self.forwarded)
+        self.closing: list[Callable[[], None]] = []
+        """What to call before the log is closed: others who read it."""
+        self.routes: object = None
+        """Kept for as long as the app."""
+        self.token = object()
+        """Stands for this state where that must not be kept alive."""
+        self._late_keys = LateKeys(app.config)
+        self._has_published = False
+        self._next_trim = 0.0
+
+    def begin(self, environ: Mapping[str, Any]) -> None:
+        """Take notice of the first request: from here on nothing may change, and what is wrong by now shows.
+
+        Args:
+            environ: the WSGI environment that the server made.
+        """
+        self.channels.serving.add(self.token)
+        self._late_keys.check()
+        # Not from the environment made for a request through the second door: that has no server behind it.
+        if isinstance(self.log, MemoryLog) and environ.get("wsgi.multiprocess"):
+            logger.warning(
+                "LANDLINE_LOG is 'memory:', and the server says that several processes serve this app "
+                "(wsgi.multiprocess): each has a log of its own, so that an event reaches the readers of one process "
+                "alone. Set LANDLINE_LOG to 'sqlite:', or serve with one process."
+            )
+
+    def publish(self, name: str, data: Any) -> Event:
+        """Store an event; see `Landline.publish`."""
+        if not self._has_published:
+            self._has_published = True
+            self._late_keys.check()  # a worker that only publishes gets no request
+        resolved = self.channels.require(name)
+        payload = self.encode(data, self.config.max_event)
+        # See SECURITY.md: guarding-is-said-before-the-event
+        self.apps.state()  # before the event: in the log's order, what is guarded comes after the word that it is
+        self.apps.require_own(resolved)
+        began = time.monotonic()
+        event = self.log.append(name, payload, resolved.channel.retention)
+        self.position.appended(Cursor(event.epoch, event.offset), began)
+        self.hub.stale()
+        self._trim_if_due()
+        return event
+
+    def revoke(self, identity: str | int | None, channel: str | None) -> None:
+        """Void what was granted to a reader, or for a channel; see `Landline.revoke`."""
+        if (identity is None) == (channel is None):
+            raise UsageError("revoke() takes a reader's identity or channel='room/3', one of the two.")
+        what: dict[str, tuple[str, ...]]
+        if channel is not None:
+            if self.channels.require(channel).channel.reader_function is None:
+                raise UsageError(f"Channel {channel!r} is public: there is nothing to revoke. See Channel.reader.")
+            what = {"channel": (channel,)}
+        elif isinstance(identity, bool) or not isinstance(identity, (str, int)):
+            raise UsageError(f"revoke({identity!r}): an identity is a str or an int, as LANDLINE_IDENTITY returns it.")
+        else:
+            what = {"who": self.gate.keys.marks(identity)}
+        self.log.append(RESERVED, self.encode(what), Retention(None, keep_for(self.config)))
+        self.hub.stale()
+        self._trim_if_due()
+
+    def is_closed(self, items: Iterable[Resolved], grant: Grant | None, *, ask_log: bool = False) -> bool:
+        """Tell whether what was read must not be sent: the reader was revoked, or another app guards what is open here.
+
+        On every path this is asked between reading and sending; see `Gate.is_revoked`.
+
+        Raises:
+            LogError: the log cannot be read, so nothing may be sent.
+        """
+        return self.gate.is_revoked(grant, ask_log=ask_log) or self.apps.closes(items)
+
+    def encode(self, data: Any, max_bytes: int | None = None) -> str:
+        """Return the JSON text of a value."""
+        return encode(data, self.app.json.dumps, max_bytes=max_bytes)
+
+    def resolve(self, names: Iterable[str]) -> list[Resolved]:
+        """Find the channels a client asked for.
+
+        Raises:
+            Refusal: `unknown-channel`, naming all that are not declared.
+        """
+        # By length first: `resolve` remembers names, and a stranger's long ones shall not fill its memory.
+        # See SECURITY.md: strangers-names-are-not-remembered
+        found = {name: self.channels.resolve(name) if len(name) <= MAX_NAME else None for name in names}
+        missing = [name for name, resolved in found.items() if resolved is None]
+        if missing:
+            raise unknown_channels(missing)
+        return [resolved for resolved in found.values() if resolved is not None]
+
+    def snapshots(
+        self,
+        items: Iterable[Resolved],
+        reading: Reading,
+        site: str,
+        *,
+        newcomer: bool = False,
+    ) -> list[Event]:
+        """Run the snapshot functions of the channels whose whole state a reader needs (WIRE §8).
+
+        They run in a request context that has the host of the reader's request, and nothing else of it: what they
+        return may be sent to other readers of that host, and kept by a cache. No `ContextVar` that a middleware has
+        set for one reader is seen either.
+
+        Args:
+            items: the channels it reads.
+            reading: what it is told; made before this call, so a snapshot includes at least what is before its tail.
+            site: scheme and host of the reader's request, as the app has them; empty: not known.
+            newcomer: whether it has no state of any of them; else only those that a reset names.
+
+        Raises:
+            Refusal: `app-failed`; the client keeps its position and asks again.
+        """
+        reset = reading.reset.channels if reading.reset is not None else ()
+        needed = [item for item in items if item.channel.snapshot_function and (newcomer or item.name in reset)]
+        if not needed:
+            return []
+        try:
+            # See SECURITY.md: snapshots-see-no-reader
+            return contextvars.Context().run(self._snapshots, needed, reading.tail, site)
+        except Refusal:
+            raise
+        except Exception as error:  # what the app does around its requests: open a session, tear down
+            logger.exception("The request context of a snapshot failed.")
+            raise app_failed() from error
+
+    def _snapshots(self, items: Iterable[Resolved], position: Cursor, site: str) -> list[Event]:
+        scheme, _, host = site.partition("://")
+        overrides = {"HTTP_HOST": host, "wsgi.url_scheme": scheme} if host else {}
+        with self.app.test_request_context(environ_overrides=overrides):
+            return [self._snapshot(item, position) for item in items]
+
+    def close(self) -> None:
+        """Let go of held connections, end the hub's follower and close the log."""
+        self.channels.serving.discard(self.token)
+        for close in self.closing:
+            close()
+        self.hub.close()
+        self.position.close()
+        self.log.close()
+
+    def _snapshot(self, item: Resolved, position: Cursor) -> Event:
+        function = item.channel.snapshot_function
+        assert function is not None
+        try:
+            payload = self.encode(self.app.ensure_sync(functools.partial(function, **item.parts))())
+        except Exception as error:
+            # Never an empty state in its place: the reader would believe it.
+            logger.exception("The snapshot of channel %r failed.", item.name)
+            raise app_failed() from error
+        return Event(item.name, position.offset, round(time.time(), 3), payload, position.epoch, snapshot=True)
+
+    def _keep_for(self, name: str) -> float | None:
+        resolved = self.channels.resolve(name)
+        return None if resolved is None else resolved.channel.retention.keep_for
+
+    def _call_source(self, function: Callable[..., Any], item: Resolved) -> Any:
+        with self.app.app_context():
+            return self.app.ensure_sync(functools.partial(function, **item.parts))()
+
+    def _trim_if_due(self) -> None:
+        now = time.monotonic()
+        if now < self._next_trim:
+            return
+        self._next_trim = now + TRIM_INTERVAL
+        try:
+            if self.log.trim() > 0:
+                self._next_trim = now  # a little at each publish until there is nothing left
+        except LogError as error:  # the event is stored: publishing it has not failed
+            logger.warning("Old events were not trimmed. %s", error)
