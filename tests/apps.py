@@ -14,7 +14,7 @@ from wsgiref.validate import WSGIWarning, validator
 
 from flask import Flask
 from flask_landline import Landline
-from landline.serve.runtime import State
+from landline.serve.runtime import Runtime
 
 PREFIX = "/landline"
 
@@ -70,7 +70,7 @@ class App:
         self.flask.config.update({f"LANDLINE_{key.upper()}": value for key, value in config.items()})
         prepare(self.flask)
         self.live = Landline(self.flask)
-        self.state: State = self.flask.extensions["landline"]
+        self.runtime: Runtime = self.flask.extensions["landline"]
 
     def ask(
         self, query: str, *, method: str = "GET", path: str = f"{PREFIX}/poll", threads: bool = False, **headers: str

@@ -111,7 +111,7 @@ def make_app(tmp_path: Path) -> Iterator[Callable[..., App]]:
 
     yield make
     for app in apps:
-        app.state.close()
+        app.runtime.close()
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def _through_the_second(app: App) -> Ask:
 def second_door(app: App) -> int:
     """Open an app's second door and return its port."""
     app.ask("channel=-")  # the first request opens it
-    port = int(str(app.state.config.listen).rpartition(":")[2])
+    port = int(str(app.runtime.config.listen).rpartition(":")[2])
 
     def is_open() -> bool:
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:

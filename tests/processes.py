@@ -50,8 +50,8 @@ def _running(group: int) -> list[int]:
     for status in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             # The name, in parentheses, may hold anything; what follows it is fixed: state, parent, group.
-            state, _, of = status.read_text().rpartition(")")[2].split()[:3]
-            if int(of) == group and state not in "ZX":
+            runtime, _, of = status.read_text().rpartition(")")[2].split()[:3]
+            if int(of) == group and runtime not in "ZX":
                 found.append(int(status.parent.name))
     return found
 

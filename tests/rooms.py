@@ -24,8 +24,8 @@ class Rooms:
         app.live.channel("news")
         self.room = app.live.channel("room/<int:room_id>")
         self.room.reader(self.may_read)
-        self.gate = app.state.gate
-        self.gate._clock = self.gate.revocations._clock = app.state.log._clock = clock  # type: ignore[attr-defined]
+        self.gate = app.runtime.gate
+        self.gate._clock = self.gate.revocations._clock = app.runtime.log._clock = clock  # type: ignore[attr-defined]
         app.flask.wsgi_app._wire._clock = clock  # type: ignore[attr-defined]
         self.gate._rand = lambda: 0.0
 

@@ -141,7 +141,7 @@ def test_whatever_a_key_is_given_is_refused_in_words_or_works(key: str, value: o
     if app is not None:
         app.live.channel("orders")
         assert app.poll("orders").json["data"] is None
-        app.state.close()
+        app.runtime.close()
 
 
 @pytest.mark.parametrize(

@@ -108,10 +108,10 @@ def workers(master: int) -> list[int]:
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, parent = status.read_text().rpartition(")")[2].split()[:2]
+            runtime, parent = status.read_text().rpartition(")")[2].split()[:2]
         except OSError:
             continue
-        if int(parent) == master and state not in "ZX":
+        if int(parent) == master and runtime not in "ZX":
             found.append(int(status.parent.name))
     return sorted(found)
 

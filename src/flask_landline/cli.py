@@ -15,7 +15,7 @@ from landline.client.remote import Remote, Told
 from landline.cursor import Position, parse_position
 from landline.errors import LandlineError
 from landline.protocol.request import shown
-from landline.serve.runtime import State
+from landline.serve.runtime import Runtime
 
 
 @click.group()
@@ -29,14 +29,14 @@ def landline() -> None:
 @with_appcontext
 def publish(channel: str, value: str) -> None:
     """Publish JSON to CHANNEL and print the event's cursor."""
-    state = _state()
+    runtime = _runtime()
     try:
         data = json.loads(value)
     except (ValueError, RecursionError) as error:
         raise click.ClickException(
             f"{shown(value)} is not JSON ({error}). Quote it for the shell, text twice: '{{\"id\": 7}}', '\"hello\"'."
         ) from None
-    event = _tell(lambda: state.publish(channel, data))
+    event = _tell(lambda: runtime.publish(channel, data))
     click.echo(event.cursor)
 
 
@@ -63,21 +63,21 @@ def tail(context: click.Context, names: tuple[str, ...], position: str, as_json:
         )
     else:
         with context.ensure_object(ScriptInfo).load_app().app_context():
-            state = _state()
+            runtime = _runtime()
             for name in names:
-                _tell(lambda name=name: state.channels.require(name))
-            _print(_follow(state, tuple(dict.fromkeys(names)), begin), as_json)
+                _tell(lambda name=name: runtime.channels.require(name))
+            _print(_follow(runtime, tuple(dict.fromkeys(names)), begin), as_json)
 
 
 @landline.command()
 @with_appcontext
 def channels() -> None:
     """List the channels that were published to: name, newest offset, events kept, oldest offset kept."""
-    state = _state()
+    runtime = _runtime()
     rows = [("channel", "newest", "kept", "oldest")]
     rows += [
         (name, str(newest or "-"), str(kept), str(oldest or "-"))
-        for name, kept, oldest, newest in _tell(state.log.channels)
+        for name, kept, oldest, newest in _tell(runtime.log.channels)
         if name != RESERVED  # revocations, and what apps say of themselves
     ]
     width = max(len(row[0]) for row in rows)
@@ -91,7 +91,7 @@ def channels() -> None:
 @with_appcontext
 def revoke(identity: str | None, channel: str | None) -> None:
     """Void what was granted to the reader IDENTITY: lines end, and the app is asked anew who may read."""
-    _tell(lambda: _state().revoke(identity, channel))
+    _tell(lambda: _runtime().revoke(identity, channel))
 
 
 def printable(text: str) -> str:
@@ -106,13 +106,13 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
 
 
-def _follow(state: State, names: tuple[str, ...], position: Position) -> Iterator[Told]:
+def _follow(runtime: Runtime, names: tuple[str, ...], position: Position) -> Iterator[Told]:
     """Yield what there is to tell, for ever: register, read, wait."""
     hint = threading.Event()
-    with state.hub.listening(hint.set):
+    with runtime.hub.listening(hint.set):
         while True:
             hint.clear()
-            reading = state.hub.read(names, position)
+            reading = runtime.hub.read(names, position)
             position = reading.cursor
             if reading.reset is not None:
                 yield Told("", json.dumps(reading.reset._asdict()), str(position), reset=True)
@@ -135,11 +135,11 @@ def _print(items: Iterator[Told], as_json: bool) -> None:
             click.echo("\t".join(map(printable, (item.cursor, item.channel, item.payload))))
 
 
-def _state() -> State:
-    state = current_app.extensions.get("landline")
-    if not isinstance(state, State):
+def _runtime() -> Runtime:
+    runtime = current_app.extensions.get("landline")
+    if not isinstance(runtime, Runtime):
         raise click.ClickException(f"App {current_app.name!r} has no Landline. Add: live = Landline(app).")
-    return state
+    return runtime
 
 
 def _tell(action: Any) -> Any:

@@ -11,7 +11,7 @@ from landline.errors import UsageError
 from landline.event import Event
 from landline.hosts.wsgi.middleware import WireMiddleware
 from landline.logs.base import Retention
-from landline.serve.runtime import State
+from landline.serve.runtime import Runtime
 
 from .pages import add_pages
 
@@ -51,11 +51,11 @@ class Landline:
         """
         if "landline" in app.extensions:
             raise UsageError(f"App {app.name!r} has a Landline already. Use one object for all its channels.")
-        state = State(app, self.channels)
-        app.extensions["landline"] = state
-        app.wsgi_app = WireMiddleware(app.wsgi_app, state)  # type: ignore[method-assign]
-        add_pages(app, state)
-        self._apps.add(app, state)
+        runtime = Runtime(app, self.channels)
+        app.extensions["landline"] = runtime
+        app.wsgi_app = WireMiddleware(app.wsgi_app, runtime)  # type: ignore[method-assign]
+        add_pages(app, runtime)
+        self._apps.add(app, runtime)
 
     def close(self, app: Flask | None = None) -> None:
         """End what serves an app: held connections are answered, the follower ends, the log is closed.
@@ -69,9 +69,9 @@ class Landline:
         Raises:
             UsageError: this object does not serve the app, or it is not clear which one is meant.
         """
-        state = self._state() if app is None else self._state_of(app)
-        state.close()
-        self._apps.discard(state)
+        runtime = self._runtime() if app is None else self._state_of(app)
+        runtime.close()
+        self._apps.discard(runtime)
 
     def channel(self, rule: str, *, keep: int | None = 1000, keep_for: float | None = 86_400.0) -> Channel:
         """Declare a channel, or with variable parts a family of them.
@@ -110,7 +110,7 @@ class Landline:
             UsageError: no such channel, the value cannot be published, or it is not clear which app is meant.
             LogError: the log could not be written; nothing was published.
         """
-        return self._state().publish(name, data)
+        return self._runtime().publish(name, data)
 
     def cursor(self) -> str:
         """Return the position at the log's end: call it before you read the state that goes with it.
@@ -123,10 +123,10 @@ class Landline:
             UsageError: it is not clear which app is meant.
             LogError: the log cannot be read; outside of requests only.
         """
-        state = self._state()
+        runtime = self._runtime()
         if has_request_context():
-            return state.position.text(state.position.now())
-        return str(state.hub.tail())
+            return runtime.position.text(runtime.position.now())
+        return str(runtime.hub.tail())
 
     def revoke(self, identity: str | int | None = None, *, channel: str | None = None) -> None:
         """Have a reader, or all readers of a channel, asked anew, at once and in all processes.
@@ -142,20 +142,20 @@ class Landline:
             UsageError: not one of the two was given, or the channel is not declared or has no reader function.
             LogError: the log could not be written; nothing was revoked.
         """
-        self._state().revoke(identity, channel)
+        self._runtime().revoke(identity, channel)
 
-    def _state(self) -> State:
+    def _runtime(self) -> Runtime:
         if has_app_context():
             return self._state_of(current_app._get_current_object())  # type: ignore[attr-defined]
         return self._state_of(self._apps.only())
 
-    def _state_of(self, app: Flask) -> State:
-        state = app.extensions.get("landline")
-        if not isinstance(state, State) or state.channels is not self.channels:
+    def _state_of(self, app: Flask) -> Runtime:
+        runtime = app.extensions.get("landline")
+        if not isinstance(runtime, Runtime) or runtime.channels is not self.channels:
             raise UsageError(
                 f"This Landline does not serve app {app.name!r}. Call live.init_app(app) where it is made."
             )
-        return state
+        return runtime
 
 
 class _OpenApps:
@@ -169,20 +169,20 @@ class _OpenApps:
     def __init__(self) -> None:
         self._lock = Lock()
         self._apps: dict[object, tuple[str, Flask | None]] = {}
-        """By `State.token`, in the order of `init_app`."""
+        """By `Runtime.token`, in the order of `init_app`."""
 
-    def add(self, app: Flask, state: State) -> None:
+    def add(self, app: Flask, runtime: Runtime) -> None:
         """Remember an app, and let go of the oldest one held, if there are too many."""
         with self._lock:
-            self._apps[state.token] = (app.name, app)
+            self._apps[runtime.token] = (app.name, app)
             held = [token for token, (_, kept) in self._apps.items() if kept is not None]
             for token in held[:-_KEPT]:
                 self._apps[token] = (self._apps[token][0], None)
 
-    def discard(self, state: State) -> None:
+    def discard(self, runtime: Runtime) -> None:
         """Forget an app that was closed."""
         with self._lock:
-            self._apps.pop(state.token, None)
+            self._apps.pop(runtime.token, None)
 
     def only(self) -> Flask:
         """Return the app that is open, if it is one.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import after_this_request, current_app, request
 from landline.errors import LandlineError
-from landline.serve.runtime import State
+from landline.serve.runtime import Runtime
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
 
@@ -38,8 +38,8 @@ class Logouts:
         state: the app's Landline.
     """
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._watches = False
 
     def serve(
@@ -59,11 +59,11 @@ class Logouts:
         flask_login = sys.modules.get("flask_login")
         if flask_login is not None:
             # blinker keeps the method weakly: this listens for as long as the app has its middleware.
-            flask_login.user_logged_out.connect(self._logged_out, sender=self._state.app)
+            flask_login.user_logged_out.connect(self._logged_out, sender=self._runtime.app)
             self._watches = True
 
     def _logged_out(self, _sender: Any, user: Any = None, **_: Any) -> None:
-        if not self._state.channels.guarded:
+        if not self._runtime.channels.guarded:
             return
         names = self._names(user)
         logouts = request.environ.get(LOGOUTS)
@@ -80,7 +80,7 @@ class Logouts:
 
     def _names(self, user: Any) -> list[str | int]:
         """Return the ids under which a reader may have been granted something."""
-        identity = self._state.config.identity
+        identity = self._runtime.config.identity
         found: list[Any] = []
         for ask in (getattr(user, "get_id", None), identity and current_app.ensure_sync(identity)):
             if ask is not None:
@@ -93,7 +93,7 @@ class Logouts:
     def _revoke(self, names: list[str | int]) -> None:
         for name in names:
             try:
-                self._state.revoke(name, None)
+                self._runtime.revoke(name, None)
             except LandlineError as error:
                 logger.warning(
                     "A logout revoked nothing: what its reader has open goes on until its grants end. %s", error

@@ -11,7 +11,7 @@ from landline.protocol.openapi import describe
 from landline.protocol.origins import Origins
 from landline.protocol.problem import method_refused, not_here, problem
 from landline.serve.endpoints import ALL
-from landline.serve.runtime import State
+from landline.serve.runtime import Runtime
 from markupsafe import Markup
 
 from .reader_view import add_view
@@ -30,15 +30,15 @@ _DESCRIPTION = "openapi.json"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-def add_pages(app: Flask, state: State) -> None:
+def add_pages(app: Flask, runtime: Runtime) -> None:
     """Add the blueprint that serves the client, and `landline_script` and `landline_cursor` for templates."""
-    prefix = state.config.prefix
+    prefix = runtime.config.prefix
     blueprint = Blueprint("landline", "flask_landline", url_prefix=prefix)
     place = on_every_host(app, blueprint)
-    origins = Origins(state.config.origins)
+    origins = Origins(runtime.config.origins)
     for endpoint, name in _FILES.items():
         blueprint.add_url_rule(f"/{name}", endpoint, _server(origins), defaults={"name": name}, **place)
-    describing = lambda: jsonify(describe(prefix, ALL, state.config.hold))  # noqa: E731
+    describing = lambda: jsonify(describe(prefix, ALL, runtime.config.hold))  # noqa: E731
     blueprint.add_url_rule(f"/{_DESCRIPTION}", "openapi", describing, **place)
     names = (*_FILES.values(), _DESCRIPTION, "poll", "events", "ws")
 
@@ -55,14 +55,14 @@ def add_pages(app: Flask, state: State) -> None:
     blueprint.add_url_rule("/<path:name>", "elsewhere", refuse, methods=_METHODS, **place)
     add_view(blueprint)
     app.register_blueprint(blueprint)
-    state.routes = OwnRoutes(app, {f"landline.{endpoint}" for endpoint in (*_FILES, "openapi", "read")})
+    runtime.routes = OwnRoutes(app, {f"landline.{endpoint}" for endpoint in (*_FILES, "openapi", "read")})
     app.add_template_global(landline_script)
 
     def landline_cursor() -> str:
         """Return a position before anything that the page shows was read (rails #52420); never raise."""
         if has_request_context() and POSITION in request.environ:
-            return state.position.text(request.environ[POSITION])
-        return state.position.text(state.position.now())
+            return runtime.position.text(request.environ[POSITION])
+        return runtime.position.text(runtime.position.now())
 
     app.add_template_global(landline_cursor)
 

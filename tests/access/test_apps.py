@@ -14,7 +14,7 @@ from flask import Flask
 from flask_landline import Landline, LogError, UsageError
 from landline.access.apps import KEEP, RENEW
 from landline.logs.memory import MemoryLog
-from landline.serve.runtime import State
+from landline.serve.runtime import Runtime
 from landline.testing import Clock, in_threads
 
 from tests.held.stage import Client, Stage
@@ -32,14 +32,14 @@ class Site:
         self.channel = self.live.channel(rule)
         if closed:
             self.channel.reader(lambda **_: False)
-        self.state: State = self.flask.extensions["landline"]
+        self.runtime: Runtime = self.flask.extensions["landline"]
 
     def poll(self, name: str = "events") -> Any:
-        self.state.hub.stale()  # the 2 ms for which the log is not asked again
+        self.runtime.hub.stale()  # the 2 ms for which the log is not asked again
         return self.flask.test_client().get(f"/landline/poll?channel={name}&cursor=start")
 
     def said(self) -> list[dict[str, Any]]:
-        return [event.data for event in self.state.log.read(0, 1000, ["landline"])]
+        return [event.data for event in self.runtime.log.read(0, 1000, ["landline"])]
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_what_one_app_guards_the_other_neither_reads_nor_publishes_to(
     assert answer.headers["Retry-After"] == "2"
     assert b"admin" not in answer.data
     assert b"salary" not in answer.data
-    public.state.apps._look_due = 0.0
+    public.runtime.apps._look_due = 0.0
     with pytest.raises(UsageError, match="App 'public' has channel 'events' open, and app 'admin'"):
         public.channel.publish("anything")
     public.poll()
@@ -84,7 +84,7 @@ def test_rules_are_compared_without_names_and_converters(
     open_rule: str, closed_rule: str, is_same: bool, log: MemoryLog
 ) -> None:
     public, admin = Site("public", log, open_rule), Site("admin", log, closed_rule, closed=True)
-    admin.state.apps.state()
+    admin.runtime.apps.runtime()
     assert (public.poll("room/3").status_code == 503) == is_same
 
 
@@ -116,7 +116,7 @@ def test_held_connection_ends_before_what_another_app_begins_to_guard(
     loop = asyncio.new_event_loop()
     try:
         with Guarding(flask, loop, {place: ["guard"], 10_000: ["wake"]}, here=False) as stage:
-            stage.state.hub._clock = lambda: 0.0  # nothing is seen without a wake-up
+            stage.runtime.hub._clock = lambda: 0.0  # nothing is seen without a wake-up
             client = Client(stage, transport)
             client._told = lambda answer: None  # type: ignore[method-assign]  # noqa: ARG005
             client.ask()
@@ -142,10 +142,10 @@ def test_start_says_name_and_guarded_rules_before_the_first_event(log: MemoryLog
 
 def test_many_processes_that_start_together_say_it_once(tmp_path: Any) -> None:
     workers = [Site("shop", f"sqlite:///{tmp_path}/log.db", closed=True) for _ in range(8)]
-    in_threads(*[worker.state.apps.state for worker in workers])
+    in_threads(*[worker.runtime.apps.runtime for worker in workers])
     assert len(workers[0].said()) == 1
     for worker in workers:
-        worker.state.close()
+        worker.runtime.close()
 
 
 def test_app_that_starts_again_and_again_fills_no_log(log: MemoryLog) -> None:
@@ -160,20 +160,20 @@ def test_statement_is_renewed_each_day_and_forgotten_after_a_week(log: MemoryLog
     public, admin = Site("public", log), Site("admin", log, closed=True)
     seconds, log._clock = Clock(), clock
     for site in (public, admin):
-        site.state.apps._clock, site.state.apps._monotonic = clock, seconds
-    admin.state.apps.state()
+        site.runtime.apps._clock, site.runtime.apps._monotonic = clock, seconds
+    admin.runtime.apps.runtime()
     since = admin.said()[0]["since"]
     for count in (2, 3):
         clock.advance(RENEW + 1)
         seconds.advance(RENEW + 1)
-        admin.state.apps.state()
-        admin.state.apps.state()
+        admin.runtime.apps.runtime()
+        admin.runtime.apps.runtime()
         assert [said["since"] for said in admin.said()] == [since] * count
     assert public.poll().status_code == 503
     clock.advance(KEEP + 1)
     seconds.advance(KEEP + 1)
     log.trim()
-    public.state.apps._mark = None
+    public.runtime.apps._mark = None
     assert public.poll().status_code == 200
 
 
@@ -185,7 +185,7 @@ def test_reader_function_that_comes_or_goes_replaces_what_was_said(log: MemoryLo
     admin.channel.publish(2)
     assert public.poll().status_code == 503
     log._leases.clear()  # of the process that has ended; else five seconds later
-    Site("admin", log).state.apps.state()  # the next start, without it
+    Site("admin", log).runtime.apps.runtime()  # the next start, without it
     assert public.poll().status_code == 200
     assert [said["guarded"] for said in admin.said() if said["app"] == "admin"] == [[], ["events"], []]
 
@@ -199,7 +199,7 @@ def test_log_of_one_process_alone_is_said_nothing() -> None:
 
 def test_log_that_fails_is_told_and_tried_again(log: MemoryLog, monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site("shop", log, closed=True)
-    seconds = site.state.apps._monotonic = Clock()
+    seconds = site.runtime.apps._monotonic = Clock()
 
     def fail(*_: object) -> bool:
         raise LogError("out of order")

@@ -100,7 +100,7 @@ def test_what_is_no_grant_counts_as_none(change: str, rooms: Rooms) -> None:
 def test_what_is_signed_for_another_purpose_is_no_grant(rooms: Rooms) -> None:
     """Flask signs its sessions with the same key."""
     signer = rooms.gate.keys.signer()
-    payload = [(), rooms.gate._clock() + AGE, *rooms.app.state.hub.tail()]
+    payload = [(), rooms.gate._clock() + AGE, *rooms.app.runtime.hub.tail()]
     assert not rooms.is_good(str(signer.dumps(payload)))
     assert not rooms.is_good(str(signer.dumps(payload, salt="cookie-session")))
 
@@ -279,7 +279,7 @@ def test_revocation_by_another_process_counts_here(make_rooms: Callable[..., Roo
     assert here.is_good(ann)
     assert other.is_good(ann)
     other.app.live.revoke("ann")
-    here.app.state.hub.stale()  # the 2 ms for which the log is not asked again
+    here.app.runtime.hub.stale()  # the 2 ms for which the log is not asked again
     assert not here.is_good(ann)
     assert not make_rooms(log="sqlite:").is_good(ann)  # a process that began later has read it too
 
@@ -298,7 +298,7 @@ def test_grant_of_another_life_of_the_log_is_none(make_rooms: Callable[..., Room
     grant = rooms.grant()
     assert rooms.is_good(grant)
     (tmp_path / "instance" / "landline.db").unlink()
-    rooms.app.state.hub.stale()
+    rooms.app.runtime.hub.stale()
     assert not rooms.is_good(grant)
 
 
@@ -314,10 +314,10 @@ def test_revocation_is_kept_for_as_long_as_a_grant_may_live(rooms: Rooms, clock:
     grant = rooms.gate
     rooms.app.live.revoke("ann")
     clock.advance(AGE + 1)
-    assert rooms.app.state.log.trim() == 0
+    assert rooms.app.runtime.log.trim() == 0
     clock.advance(AGE)
-    assert rooms.app.state.log.trim() == 1
-    assert grant.revocations.cover(_grant(rooms)._replace(given=rooms.app.state.log.tail())) is False
+    assert rooms.app.runtime.log.trim() == 1
+    assert grant.revocations.cover(_grant(rooms)._replace(given=rooms.app.runtime.log.tail())) is False
 
 
 def test_no_grant_outlives_its_revocation_when_the_age_is_lowered(
@@ -328,7 +328,7 @@ def test_no_grant_outlives_its_revocation_when_the_age_is_lowered(
     grant = before.grant()
     now.app.live.revoke("ann")
     clock.advance(19.5 * AGE)
-    assert now.app.state.log.trim() == 1
+    assert now.app.runtime.log.trim() == 1
     assert not now.is_good(grant)
 
 
@@ -342,7 +342,7 @@ def test_old_revocations_are_forgotten(rooms: Rooms, clock: Clock) -> None:
 
 
 def _grant(rooms: Rooms) -> Grant:
-    return Grant(("room/1",), ("nobody",), 0.0, Cursor(rooms.app.state.log.epoch, 0), "")
+    return Grant(("room/1",), ("nobody",), 0.0, Cursor(rooms.app.runtime.log.epoch, 0), "")
 
 
 def test_nobody_can_read_or_publish_revocations(rooms: Rooms) -> None:
@@ -367,7 +367,7 @@ def test_nobody_can_read_or_publish_revocations(rooms: Rooms) -> None:
 def test_revocation_of_nothing_is_an_error_that_says_so(arguments: dict[str, Any], words: str, rooms: Rooms) -> None:
     with pytest.raises(UsageError, match=words):
         rooms.app.live.revoke(**arguments)
-    assert rooms.app.state.log.tail().offset == 0
+    assert rooms.app.runtime.log.tail().offset == 0
 
 
 # Never open by accident, never shared.
@@ -379,8 +379,8 @@ def test_log_that_cannot_tell_what_is_revoked_opens_nothing(rooms: Rooms, monkey
     def fail(*_: object) -> Any:
         raise LogError("out of order")
 
-    monkeypatch.setattr(rooms.app.state.log, "tail", fail)
-    rooms.app.state.hub.stale()
+    monkeypatch.setattr(rooms.app.runtime.log, "tail", fail)
+    rooms.app.runtime.hub.stale()
     answer = rooms.poll(grant=grant, cursor=cursor)
     assert (answer.status, answer.json["code"]) == (503, "log-unavailable")
 

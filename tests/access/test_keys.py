@@ -33,7 +33,7 @@ def test_what_stands_for_a_reader_is_found_by_no_dictionary(make_rooms: Callable
         token = each.grant()
         each.app.live.revoke("ann")
         payload = str(each.gate.keys.signer().load_payload(token.rpartition(".")[0].encode()))
-        (event,) = each.app.state.log.read(0, 10)
+        (event,) = each.app.runtime.log.read(0, 10)
         told.append((payload, event.payload))
         assert not any(guess in text or "ann" in text for guess in guesses() for text in (payload, event.payload))
         assert each.gate.keys.marks("ann")[0] in payload
@@ -74,23 +74,23 @@ def test_answer_remembered_for_a_grant_ends_when_the_clock_is_set_right(rooms: R
 
 
 def test_line_that_a_grant_opened_is_never_held_for_longer_than_a_grant_lives(rooms: Rooms, clock: Clock) -> None:
-    grant = Grant(("room/1",), (), clock() + 12 * AGE, Cursor(rooms.app.state.log.epoch, 0), "")
+    grant = Grant(("room/1",), (), clock() + 12 * AGE, Cursor(rooms.app.runtime.log.epoch, 0), "")
     assert rooms.gate.seconds_left(grant) == AGE
 
 
 def test_revocation_is_not_forgotten_while_a_clock_is_ahead(rooms: Rooms, clock: Clock) -> None:
     """Else what it voids is good again when the clock is set right."""
-    state = rooms.app.state
+    runtime = rooms.app.runtime
     gate = Gate(
         rooms.app.flask,
-        state.hub,
-        state.config,
+        runtime.hub,
+        runtime.config,
         lambda *_: Consent("ann"),
-        forwarded=state.forwarded,
+        forwarded=runtime.forwarded,
         clock=clock,
         rand=lambda: 0.0,
     )
-    request, items = Request("GET", "/landline/poll", "", {}, "127.0.0.1"), [state.channels.require("room/1")]
+    request, items = Request("GET", "/landline/poll", "", {}, "127.0.0.1"), [runtime.channels.require("room/1")]
     grant = gate.admit(request, items, None).grant
     assert grant is not None
     assert gate.check(request, items, grant.token) is not None
@@ -109,7 +109,7 @@ def test_grant_from_before_trimmed_revocations_is_none(make_rooms: Callable[...,
     grant = rooms.grant()
     rooms.app.live.revoke("ann")
     clock.advance(3600.0)
-    assert rooms.app.state.log.trim() == 1
+    assert rooms.app.runtime.log.trim() == 1
     clock.advance(-3600.0)
     later = make_rooms(log="sqlite:")
     assert not later.is_good(grant)
@@ -134,7 +134,7 @@ def test_reader_is_revoked_by_each_key_while_it_is_changed(
     assert processes[given_by].is_good(grant)
     processes[here].app.live.revoke("ann")
     for process in processes.values():
-        process.app.state.hub.stale()
+        process.app.runtime.hub.stale()
     assert not processes[given_by].is_good(grant)
     assert not processes["between"].is_good(grant)
     assert processes[given_by].is_good(bob, **BOB)
@@ -144,4 +144,4 @@ def test_revoking_needs_a_key(make_rooms: Callable[..., Rooms]) -> None:
     rooms = make_rooms(key=None)
     with pytest.raises(UsageError, match=r"SECRET_KEY.*secrets\.token_hex"):
         rooms.app.live.revoke("ann")
-    assert rooms.app.state.log.tail().offset == 0
+    assert rooms.app.runtime.log.tail().offset == 0

@@ -203,7 +203,7 @@ def test_part_may_have_any_name_that_is_no_keyword_of_ours(part: str, app: App) 
     calls: list[dict[str, str]] = []
 
     @room.snapshot
-    def state(**parts: str) -> dict[str, str]:
+    def runtime(**parts: str) -> dict[str, str]:
         calls.append(parts)
         return parts
 
@@ -239,7 +239,7 @@ def test_async_function_may_have_a_part_named_self(app: App) -> None:
         return parts == {"self": "7"}
 
     @room.snapshot
-    async def state(**parts: str) -> dict[str, str]:
+    async def runtime(**parts: str) -> dict[str, str]:
         return parts
 
     assert app.poll("room/7", cursor="now").json["data"][0]["data"] == {"self": "7"}

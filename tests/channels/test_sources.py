@@ -23,7 +23,7 @@ class Process:
     def __init__(self, app: App, log: Any, clock: Clock) -> None:
         self.app = app
         self.sources = Sources(
-            log, call=self.call, publish=self.publish, encode=app.state.encode, clock=lambda: clock() - 1e9
+            log, call=self.call, publish=self.publish, encode=app.runtime.encode, clock=lambda: clock() - 1e9
         )
         self.published: list[Any] = []
         self.log = log
@@ -33,10 +33,10 @@ class Process:
 
     def publish(self, name: str, value: Any) -> object:
         self.published.append(value)
-        return self.log.append(name, self.app.state.encode(value))
+        return self.log.append(name, self.app.runtime.encode(value))
 
     def ask(self, *names: str) -> float:
-        return self.sources.ask(self.app.state.resolve(names or ("weather",)))
+        return self.sources.ask(self.app.runtime.resolve(names or ("weather",)))
 
 
 @pytest.fixture
@@ -338,7 +338,7 @@ def test_poll_asks_and_gets_what_the_source_tells(app: App) -> None:
 def test_poll_that_asks_the_same_as_ever_still_asks_the_source(make_app: Callable[..., App], clock: Clock) -> None:
     """An answer that was remembered would leave the source asleep."""
     app = make_app(log=MemoryLog(clock=clock))
-    app.state.sources._clock = clock
+    app.runtime.sources._clock = clock
     calls, values = source(app)
     values += [None, None, "new"]
     begin = app.live.cursor()

@@ -40,7 +40,7 @@ def run(app: App, *arguments: str) -> Result:
 def test_publish_stores_the_value_and_prints_the_cursor(value: str, shop: App) -> None:
     result = run(shop, "publish", "orders", value)
     assert (result.exit_code, result.output.strip()) == (0, shop.live.cursor())
-    assert [event.data for event in shop.state.log.read(0, 10, ["orders"])] == [json.loads(value)]
+    assert [event.data for event in shop.runtime.log.read(0, 10, ["orders"])] == [json.loads(value)]
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ def test_publish_that_fails_says_why_and_stores_nothing(arguments: list[str], wo
     assert result.output.startswith("Error: ")
     assert words in result.output
     assert len(result.output) < 500
-    assert shop.state.log.tail().offset == 0
+    assert shop.runtime.log.tail().offset == 0
 
 
 def test_broken_log_is_told_with_its_remedy(shop: App, monkeypatch) -> None:
     def fail(*_: object) -> None:
         raise LogError("The log x is read-only. Give its user the right to write.")
 
-    monkeypatch.setattr(shop.state.log, "append", fail)
-    monkeypatch.setattr(shop.state.log, "channels", fail)
+    monkeypatch.setattr(shop.runtime.log, "append", fail)
+    monkeypatch.setattr(shop.runtime.log, "channels", fail)
     for arguments in (["publish", "orders", "1"], ["channels"]):
         result = run(shop, *arguments)
         assert (result.exit_code, result.output) == (
@@ -112,7 +112,7 @@ def test_revoke_voids_what_was_granted(shop: App) -> None:
     assert run(shop, "revoke", "--channel", "private").exit_code == 0
     assert "grant" in shop.poll("private", grant=grant).json
     assert run(shop, "revoke", "7").exit_code == 0
-    kinds = [next(iter(event.data)) for event in shop.state.log.read(0, 10, ["landline"])]
+    kinds = [next(iter(event.data)) for event in shop.runtime.log.read(0, 10, ["landline"])]
     assert kinds == ["app", "channel", "who"]
 
 

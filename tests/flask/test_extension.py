@@ -26,7 +26,7 @@ def test_publish_returns_the_stored_event(app: App) -> None:
     event = orders.publish({"id": 7})
     assert isinstance(orders, Channel)
     assert (event.channel, event.data, event.offset) == ("orders", {"id": 7}, 1)
-    assert app.state.log.read(0, 10) == [event]
+    assert app.runtime.log.read(0, 10) == [event]
 
 
 def test_publish_by_parts_and_by_name_are_the_same(app: App) -> None:
@@ -40,7 +40,7 @@ def test_channels_retention_is_kept(app: App) -> None:
     for number in range(10):
         room.publish(number, room_id=3)
         room.publish(number, room_id=4)
-    kept = app.state.log.read(0, 100, ["room/3"])
+    kept = app.runtime.log.read(0, 100, ["room/3"])
     assert [event.data for event in kept] == [8, 9]
 
 
@@ -51,8 +51,8 @@ def test_value_that_is_refused_leaves_nothing_behind(value: object, app: App) ->
     app.live.channel("orders").publish(1)
     with pytest.raises(UsageError):
         app.live.publish("orders", value)
-    assert [event.data for event in app.state.log.read(0, 10)] == [1]
-    assert [info.kept for info in app.state.log.channels()] == [1]
+    assert [event.data for event in app.runtime.log.read(0, 10)] == [1]
+    assert [info.kept for info in app.runtime.log.channels()] == [1]
 
 
 def test_largest_value_is_configured(make_app) -> None:
@@ -67,7 +67,7 @@ def test_undeclared_channel_is_refused_with_the_nearest(app: App) -> None:
     app.live.channel("orders")
     with pytest.raises(UsageError, match="Did you mean 'orders'"):
         app.live.publish("ordres", 1)
-    assert app.state.log.channels() == []
+    assert app.runtime.log.channels() == []
 
 
 def test_events_past_their_time_are_trimmed_by_publishing(make_app, monkeypatch) -> None:
@@ -84,15 +84,15 @@ def test_events_past_their_time_are_trimmed_by_publishing(make_app, monkeypatch)
     kept = []
     for _ in range(5):
         app.live.publish("other", 1)
-        kept.append(len(app.state.log.read(0, 5000, ["orders"])))
+        kept.append(len(app.runtime.log.read(0, 5000, ["orders"])))
     assert kept == [700, 200, 0, 0, 0]
     app.live.publish("orders", 1)
     clock.advance(11.0)
     app.live.publish("other", 1)
-    assert len(app.state.log.read(0, 10, ["orders"])) == 1
+    assert len(app.runtime.log.read(0, 10, ["orders"])) == 1
     monotonic.advance(61.0)
     app.live.publish("other", 1)
-    assert app.state.log.read(0, 10, ["orders"]) == []
+    assert app.runtime.log.read(0, 10, ["orders"]) == []
 
 
 def test_trimming_that_fails_does_not_fail_the_publish(app: App, monkeypatch, caplog) -> None:
@@ -100,7 +100,7 @@ def test_trimming_that_fails_does_not_fail_the_publish(app: App, monkeypatch, ca
         raise LogError("locked")
 
     app.live.channel("orders")
-    monkeypatch.setattr(app.state.log, "trim", fail)
+    monkeypatch.setattr(app.runtime.log, "trim", fail)
     assert app.live.publish("orders", 1).offset == 1
     assert "were not trimmed. locked" in caplog.text
 

@@ -169,7 +169,7 @@ def test_log_that_fails_is_a_warning_and_the_logout_goes_on(
         raise LogError("The log /srv/landline.db is read-only.")
 
     ann = members.log_in("ann")
-    monkeypatch.setattr(members.app.state.log, "append", fail)
+    monkeypatch.setattr(members.app.runtime.log, "append", fail)
     with closing(members.log_out(ann)) as answer:
         assert answer.status_code == 200
     (record,) = [record for record in caplog.records if "/srv/landline.db" in record.getMessage()]
@@ -182,7 +182,7 @@ def test_logout_without_closed_channels_writes_nothing(app: App) -> None:
     app.flask.add_url_rule("/out", view_func=lambda: str(logout_user()))
     app.live.channel("open")
     assert app.ask("", path="/out").status == 200
-    assert app.state.log.tail().offset == 0
+    assert app.runtime.log.tail().offset == 0
 
 
 def test_logout_from_another_app_of_the_process_revokes_nothing_here(members: Members) -> None:

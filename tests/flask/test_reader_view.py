@@ -224,7 +224,7 @@ def test_proxy_fix_has_fixed_what_the_function_sees(inside: bool, make_app: Call
         app.flask.config["LANDLINE_LOG"] = "memory:"
         fix(app.flask)
         app.live = Landline(app.flask)
-        app.state = app.flask.extensions["landline"]
+        app.runtime = app.flask.extensions["landline"]
     middleware = app.flask.wsgi_app
     if not inside:
         fix(app.flask)

@@ -24,8 +24,8 @@ def fail(*_: object) -> Any:
 def break_log(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have whatever asks the log fail from now on; no answer from before stands for it."""
     for name in ("tail", "read", "wait"):
-        monkeypatch.setattr(app.state.log, name, fail)
-    app.state.hub.stale()
+        monkeypatch.setattr(app.runtime.log, name, fail)
+    app.runtime.hub.stale()
 
 
 def causes(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -126,7 +126,7 @@ def test_streams_that_wait_in_greenlets_leave_one_warning(
     reading.start()
     until(lambda: bool(causes(caplog)), 10, "the warning")
     monkeypatch.undo()
-    app.state.hub.stale()
+    app.runtime.hub.stale()
     assert ended.wait(10)  # it carries on, with a keepalive
     reading.join()
     answer.close()
@@ -154,7 +154,7 @@ def test_held_lines_of_the_second_door_leave_one_warning(
     until(opens, 10, "the second door")
     with Events(base) as events, Socket(base) as socket:
         break_log(app, monkeypatch)
-        app.state.hub._wake_all()
+        app.runtime.hub._wake_all()
         until(lambda: bool(causes(caplog)), 10, "the warning")
         for reader, _ in itertools.product((events, socket), range(3)):
             reader.sign()

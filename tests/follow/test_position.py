@@ -49,8 +49,8 @@ class Site:
         self.app, self.log, self.clock = app, log, clock
         self.view: Callable[[], object] = lambda: None
         app.live.channel("orders")
-        app.state.position._clock = app.state.position._warn._clock = clock
-        app.state.hub._clock = clock
+        app.runtime.position._clock = app.runtime.position._warn._clock = clock
+        app.runtime.hub._clock = clock
         app.flask.add_url_rule("/page", "page", self._page)
 
     def _page(self) -> str:
@@ -220,7 +220,7 @@ def test_page_waits_a_quarter_of_a_second_for_the_log_and_no_longer(site: Site) 
 def test_look_that_was_late_is_used_when_it_ends(site: Site) -> None:
     with hanging(site.log):
         assert site.page() == ""
-    until(lambda: site.app.state.position._look is None, 10.0, "the end of the look")
+    until(lambda: site.app.runtime.position._look is None, 10.0, "the end of the look")
     assert site.page() != ""
     assert site.log.looks == 1
 
@@ -263,12 +263,12 @@ def test_file_that_cannot_be_opened_takes_no_page_down(make_app: Callable[..., A
 def test_locked_file_keeps_no_page_but_the_first_waiting(make_app: Callable[..., App], tmp_path: Path) -> None:
     """A shell that holds the file, as in a backup; the clock of positions stands, so that the trouble does not pass."""
     app = make_app(log="sqlite:")
-    clock = app.state.position._clock = Clock()
+    clock = app.runtime.position._clock = Clock()
     app.live.channel("orders")
     app.flask.add_url_rule("/page", "page", lambda: render_template_string(PAGE))
     app.live.publish("orders", 1)
     known = app.ask("", path="/page").body
-    app.state.log.close()
+    app.runtime.log.close()
     with closing(sqlite3.connect(tmp_path / "instance" / "landline.db", isolation_level=None)) as shell:
         shell.execute("PRAGMA locking_mode = EXCLUSIVE")
         shell.execute("BEGIN EXCLUSIVE")

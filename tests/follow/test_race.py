@@ -60,8 +60,8 @@ class Case:
         self.app.config["LANDLINE_LOG"] = self.log
         self.live = Landline(self.app)
         self.live.channel("orders")
-        self.state = self.app.extensions["landline"]
-        hub = self.state.hub
+        self.runtime = self.app.extensions["landline"]
+        hub = self.runtime.hub
         hub._lock, hub._registry = schedules.Lock(self.schedule), schedules.Lock(self.schedule)
         hub._clock = lambda: 0.0  # time stands still: what was fresh once is fresh for ever
         patch.setattr(hub_module, "threading", SimpleNamespace(**{**vars(threading), "Thread": self._thread}))
@@ -97,7 +97,7 @@ class Case:
     def tail(self) -> None:
         """Follow as the command line does, until there is something."""
         with ExitStack() as stack:
-            readings = cli_module._follow(self.state, ("orders",), Word.START)
+            readings = cli_module._follow(self.runtime, ("orders",), Word.START)
             stack.callback(readings.close)  # type: ignore[attr-defined]
             self.told.append(next(readings))
 

@@ -167,13 +167,13 @@ def channel(data: bytes) -> None:
 _app.secret_key = "for tests"
 _closed = _live.channel("closed/<path:name>")
 _closed.reader(lambda name: bool(name))
-_state = _app.extensions["landline"]
+_runtime = _app.extensions["landline"]
 _gate = Gate(
     _app,
-    _state.hub,
-    _state.config,
+    _runtime.hub,
+    _runtime.config,
     lambda *_: Consent("7"),
-    forwarded=_state.forwarded,
+    forwarded=_runtime.forwarded,
     clock=lambda: 1_700_000_000.0,
     rand=lambda: 0.5,
 )

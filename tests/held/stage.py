@@ -21,7 +21,7 @@ from landline.loop.thread import SideLoop
 from landline.protocol.reply import Reply
 from landline.protocol.request import Request
 from landline.serve.endpoints import ALL, Hold, Wire
-from landline.serve.runtime import State
+from landline.serve.runtime import Runtime
 from websockets.frames import Opcode
 
 ROUNDS = 30
@@ -55,8 +55,8 @@ class Stage:
     """
 
     def __init__(self, app: Flask, loop: asyncio.AbstractEventLoop, moves: dict[int, list[str]], here: bool) -> None:
-        self.state = State(app, app.extensions["landline"].channels)
-        self.wire = Wire(self.state)
+        self.runtime = Runtime(app, app.extensions["landline"].channels)
+        self.wire = Wire(self.runtime)
         self.loop = loop
         self.places = 0
         self.published: list[int] = []
@@ -64,12 +64,12 @@ class Stage:
         self._here = here
         self._undo = contextlib.ExitStack()
         self._wakes: set[Move] = set()
-        self._tail = self.state.hub.tail
+        self._tail = self.runtime.hub.tail
         for name in ("read", "since", "peek", "tail"):
             self._watch(name)
-        self.state.hub.register = self._wakes.add  # type: ignore[method-assign, assignment]
-        self.state.hub.unregister = self._wakes.discard  # type: ignore[method-assign, assignment]
-        self.side = SideLoop(self.state, self.wire)
+        self.runtime.hub.register = self._wakes.add  # type: ignore[method-assign, assignment]
+        self.runtime.hub.unregister = self._wakes.discard  # type: ignore[method-assign, assignment]
+        self.side = SideLoop(self.runtime, self.wire)
         self.side._loop = loop
         self.side._executor = InPlace()  # type: ignore[assignment]
         self.side._tasks = set()
@@ -90,11 +90,11 @@ class Stage:
         if self.side._wheel._timer is not None:
             self.side._wheel._timer.cancel()
         self._undo.close()
-        self.state.close()
+        self.runtime.close()
 
     def _watch(self, name: str) -> None:
         """Make the begin and the end of a reading of the hub places."""
-        function = getattr(self.state.hub, name)
+        function = getattr(self.runtime.hub, name)
 
         def watched(*args: Any) -> Any:
             self.pass_place()
@@ -103,7 +103,7 @@ class Stage:
             self.pass_place()
             return result
 
-        setattr(self.state.hub, name, watched)
+        setattr(self.runtime.hub, name, watched)
 
     def pass_place(self) -> None:
         here, self.places = self.places, self.places + 1
@@ -111,9 +111,9 @@ class Stage:
             getattr(self, move)()
 
     def publish(self) -> None:
-        event = self.state.log.append("news", str(len(self.published)))
+        event = self.runtime.log.append("news", str(len(self.published)))
         if self._here:
-            self.state.hub.stale()
+            self.runtime.hub.stale()
         self.published.append(event.offset)
 
     def wake(self) -> None:

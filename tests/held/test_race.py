@@ -245,7 +245,7 @@ def test_who_reads_for_an_answered_poll_tells_nothing_to_the_next_one(
         ours, theirs = stage.pair()
         connection = Connection(listener, ours, "-")
         slow: Future[Any] = Future()
-        monkeypatch.setattr(stage.state.hub, "peek", lambda *_: None)
+        monkeypatch.setattr(stage.runtime.hub, "peek", lambda *_: None)
         monkeypatch.setattr(stage.side, "_executor", SimpleNamespace(submit=lambda *_: slow))
         cursor = Cursor(stage.epoch, 0)
         theirs.sendall(f"GET /landline/poll?channel=news&cursor={cursor}&wait=20 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -260,7 +260,9 @@ def test_who_reads_for_an_answered_poll_tells_nothing_to_the_next_one(
         if finds == "a failure":
             slow.set_exception(LogError("out of order"))
         else:
-            slow.set_result(stage.state.hub.read(("news",), cursor) if finds == "news" else Reading((), cursor, cursor))
+            slow.set_result(
+                stage.runtime.hub.read(("news",), cursor) if finds == "news" else Reading((), cursor, cursor)
+            )
         stage.turn()
         assert received(theirs) == b""
         assert not connection.open

@@ -22,7 +22,7 @@ from landline.hosts.wsgi import in_place as places_module
 from landline.hosts.wsgi import takeover as detach
 from landline.logs.registry import Retention
 from landline.loop import thread as sideloop_module
-from landline.serve.runtime import State
+from landline.serve.runtime import Runtime
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from tests.held.stage import PAGE, ROUNDS, Client, Stage
@@ -47,25 +47,25 @@ class Revoking(Stage):
     def look(self, when: str) -> None:
         """Have the hub ask the log at each look, or never by itself."""
         seconds = iter(range(10**9))
-        self.state.hub._clock = (lambda: float(next(seconds))) if when == "always" else (lambda: 0.0)
-        read = self.state.log.read
+        self.runtime.hub._clock = (lambda: float(next(seconds))) if when == "always" else (lambda: 0.0)
+        read = self.runtime.log.read
 
         def read_at_a_place(*arguments: Any) -> Any:
             if len(arguments) == 3:  # of some channels, past the window; the hub has taken note of the end before
                 self.pass_place()
             return read(*arguments)
 
-        self.state.log.read = read_at_a_place  # type: ignore[method-assign, assignment]
+        self.runtime.log.read = read_at_a_place  # type: ignore[method-assign, assignment]
 
     def publish(self) -> None:
-        self.published.append(self.state.log.append("news", str(len(self.published)), self.keep).offset)
+        self.published.append(self.runtime.log.append("news", str(len(self.published)), self.keep).offset)
 
     def revoke(self) -> None:
-        """Do what `State.revoke` does in another process: this one's hub hears of it by the wake-up alone."""
+        """Do what `Runtime.revoke` does in another process: this one's hub hears of it by the wake-up alone."""
         self.is_revoked = True
         app = Flask(__name__)
-        app.config.update(LANDLINE_LOG=self.state.log, SECRET_KEY="key")
-        State(app, self.state.channels).revoke(None, "news")
+        app.config.update(LANDLINE_LOG=self.runtime.log, SECRET_KEY="key")
+        Runtime(app, self.runtime.channels).revoke(None, "news")
         self.publish()
 
 
@@ -146,7 +146,7 @@ def play(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> Play:
                 return not stage.is_revoked
 
             @news.snapshot
-            def state() -> str:
+            def runtime() -> str:
                 stage.pass_place()
                 return f"state {stage.published[-1]}"
 
@@ -192,7 +192,7 @@ def test_nothing_is_told_while_nobody_knows_what_is_revoked(transport: str, play
     counts: list[int] = []
 
     def trouble(stage: Revoking) -> None:
-        cover = stage.state.gate.revocations.cover
+        cover = stage.runtime.gate.revocations.cover
 
         def fail_at_first(grant: Grant) -> bool:
             if stage.is_revoked and len(failed) < 3:
@@ -200,7 +200,7 @@ def test_nothing_is_told_while_nobody_knows_what_is_revoked(transport: str, play
                 raise LogError("out of order")
             return cover(grant)
 
-        stage.state.gate.revocations.cover = fail_at_first  # type: ignore[method-assign]
+        stage.runtime.gate.revocations.cover = fail_at_first  # type: ignore[method-assign]
 
     for place in range(60):
         failed.clear()
@@ -223,13 +223,13 @@ class Held:
         self.app.config.update(LANDLINE_LOG="memory:", LANDLINE_WINDOW_EVENTS=3, SECRET_KEY="key")
         self.news = Landline(self.app).channel("news")
         self.news.reader(self._may_read)
-        self.news.snapshot(self._state)
-        self.state = self.app.extensions["landline"]
+        self.news.snapshot(self._runtime)
+        self.runtime = self.app.extensions["landline"]
         self.published: list[int] = []
         self.is_revoked = False
         self.places, self._moves = 0, moves
         self._wakes: set[Callable[[], None]] = set()
-        hub = self.state.hub
+        hub = self.runtime.hub
         seconds = iter(range(10**9))
         hub._clock = (lambda: float(next(seconds))) if looks == "always" else (lambda: 0.0)
         self._tail = hub.tail
@@ -258,7 +258,7 @@ class Held:
             getattr(self, move)()
 
     def publish(self, keep: int = 1000) -> None:
-        self.published.append(self.state.log.append("news", str(len(self.published)), Retention(keep)).offset)
+        self.published.append(self.runtime.log.append("news", str(len(self.published)), Retention(keep)).offset)
 
     def burst(self) -> None:
         """Publish more than the window has and is kept: the reader gets a reset, and the whole state."""
@@ -268,8 +268,8 @@ class Held:
     def revoke(self) -> None:
         self.is_revoked = True
         app = Flask(__name__)
-        app.config.update(LANDLINE_LOG=self.state.log, SECRET_KEY="key")
-        State(app, self.state.channels).revoke(None, "news")
+        app.config.update(LANDLINE_LOG=self.runtime.log, SECRET_KEY="key")
+        Runtime(app, self.runtime.channels).revoke(None, "news")
         self.publish()
 
     def wake(self) -> None:
@@ -281,7 +281,7 @@ class Held:
         self.pass_place()
         return not self.is_revoked
 
-    def _state(self) -> str:
+    def _runtime(self) -> str:
         self.pass_place()
         return f"state {self.published[-1] if self.published else 0}"
 
@@ -338,7 +338,7 @@ def test_request_held_in_place_is_sent_nothing_of_what_comes_after(
             error.add_note(f"revoked at {place}, the wake-up {late} later, the hub looks {looks}, burst at {bursts}")
             raise
         finally:
-            held.state.close()
+            held.runtime.close()
         return held.places
 
     for looks in LOOKS:

@@ -143,7 +143,7 @@ def test_held_poll_with_an_etag_is_not_modified_when_its_time_is_up(orders: App)
 @pytest.mark.parametrize("query", ["cursor=start", "cursor=00000000-5", "cursor={epoch}-99"])
 def test_poll_that_has_something_to_tell_is_not_held(query: str, orders: App) -> None:
     orders.live.publish("orders", 1)
-    query = query.format(epoch=orders.state.log.epoch)
+    query = query.format(epoch=orders.runtime.log.epoch)
     assert orders.ask(f"channel=orders&wait={LONG}&{query}", threads=True).data == [1]
 
 
@@ -210,17 +210,17 @@ def test_source_is_asked_while_a_poll_is_held(orders: App) -> None:
 
 def test_log_that_fails_ends_a_held_poll_with_a_refusal(orders: App, monkeypatch, caplog) -> None:
     begin = orders.poll("orders").cursor
-    tail = orders.state.log.tail
+    tail = orders.runtime.log.tail
 
     def fail() -> None:
         raise LogError("out of order")
 
     with held(orders, lambda: orders.poll("orders", cursor=begin, wait="0.1", threads=True)) as answers:
-        monkeypatch.setattr(orders.state.log, "tail", fail)
-        orders.state.hub.stale()
+        monkeypatch.setattr(orders.runtime.log, "tail", fail)
+        orders.runtime.hub.stale()
     assert (answers[0].status, answers[0].json["code"]) == (503, "log-unavailable")
-    monkeypatch.setattr(orders.state.log, "tail", tail)
-    orders.state.hub.stale()
+    monkeypatch.setattr(orders.runtime.log, "tail", tail)
+    orders.runtime.hub.stale()
     assert orders.poll("orders", cursor=begin).status == 200
     assert holding(orders) == 0
 

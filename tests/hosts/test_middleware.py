@@ -33,7 +33,7 @@ def test_events_are_told_as_the_wire_has_them(orders: App) -> None:
     event = orders.live.publish("orders", {"id": 7})
     answer = orders.poll("orders", cursor=begin)
     assert answer.json["data"] == [{"channel": "orders", "offset": event.offset, "at": event.at, "data": {"id": 7}}]
-    assert answer.cursor == f"{orders.state.log.epoch}-{event.offset}"
+    assert answer.cursor == f"{orders.runtime.log.epoch}-{event.offset}"
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.headers["Content-Length"] == str(len(answer.body))
     assert answer.headers["ETag"] == f'W/"{answer.cursor}"'
@@ -91,7 +91,7 @@ def test_idle_answer_is_remembered_no_longer_than_it_is_true(orders: App) -> Non
     assert orders.poll("orders").body == orders.poll("orders").body
     event = orders.live.publish("orders", 1)
     assert orders.poll("orders", cursor=begin).data == [1]
-    assert orders.poll("orders").cursor == f"{orders.state.log.epoch}-{event.offset}"
+    assert orders.poll("orders").cursor == f"{orders.runtime.log.epoch}-{event.offset}"
     assert orders.poll("weather", cursor=begin).json["data"] is None
     orders.live.publish("weather", 2)
     assert orders.poll("weather", cursor=begin).data == [2]
@@ -101,8 +101,8 @@ def test_news_for_many_are_read_once(orders: App, monkeypatch: pytest.MonkeyPatc
     """Right after an event all who were up to date ask the same."""
     begin = orders.poll("orders").cursor
     orders.live.publish("orders", "news")
-    reads = Mock(wraps=orders.state.hub.read)
-    monkeypatch.setattr(orders.state.hub, "read", reads)
+    reads = Mock(wraps=orders.runtime.hub.read)
+    monkeypatch.setattr(orders.runtime.hub, "read", reads)
     answers = [orders.poll("orders", cursor=begin) for _ in range(5)]
     assert [answer.data for answer in answers] == [["news"]] * 5
     assert reads.call_count == 1

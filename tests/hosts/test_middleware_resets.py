@@ -44,7 +44,7 @@ def test_other_life_of_the_log_is_a_reset(orders: App) -> None:
 
 def test_cursor_past_the_end_is_a_reset(orders: App) -> None:
     orders.live.publish("orders", 1)
-    answer = orders.poll("orders", cursor=f"{orders.state.log.epoch}-2")
+    answer = orders.poll("orders", cursor=f"{orders.runtime.log.epoch}-2")
     assert answer.json["reset"] == {"channels": ["orders"], "reason": "ahead"}
     assert answer.data == [1]
 
@@ -88,7 +88,7 @@ def test_expired_events_are_a_reset(make_app: Callable[..., App]) -> None:
     begin = app.live.cursor()
     app.live.publish("orders", 1)
     clock.advance(11.0)
-    app.state.log.trim()
+    app.runtime.log.trim()
     app.live.publish("weather", 1)
     app.live.publish("weather", 2)
     answer = app.poll("orders", cursor=begin)
@@ -104,7 +104,7 @@ def test_events_past_their_time_are_not_given_from_memory(make_app: Callable[...
     app.live.publish("orders", 1)
     first = app.poll("orders", cursor=begin)
     assert first.data in ([1], [])
-    until(lambda: app.state.log.trim() == 1, 10, "that the event is past its time")
+    until(lambda: app.runtime.log.trim() == 1, 10, "that the event is past its time")
     answer = app.poll("orders", cursor=begin)
     assert answer.json["data"] is None
     assert answer.json["reset"] == {"channels": ["orders"], "reason": "trimmed"}
@@ -118,7 +118,7 @@ def test_more_than_is_kept_is_given_without_a_reset(app: App) -> None:
     for number in range(5):
         app.live.publish("orders", number)
         app.poll("orders")
-    assert [event.payload for event in app.state.log.read(0, 10)] == ["3", "4"]
+    assert [event.payload for event in app.runtime.log.read(0, 10)] == ["3", "4"]
     answer = app.poll("orders", cursor=begin)
     assert answer.data == [0, 1, 2, 3, 4]
     assert "reset" not in answer.json
@@ -135,7 +135,7 @@ def board(app: App) -> App:
 
     @total.snapshot
     def add_up(name: str) -> dict[str, Any]:
-        return {"name": name, "offset": app.state.log.tail().offset}
+        return {"name": name, "offset": app.runtime.log.tail().offset}
 
     return app
 
@@ -147,7 +147,7 @@ def test_newcomer_gets_the_snapshot_ahead_of_everything(cursor: str | None, boar
     assert told(answer) == [("total/a", {"name": "a", "offset": 1}), ("total/b", {"name": "b", "offset": 1})]
     assert [event["snapshot"] for event in answer.json["data"]] == [True, True]
     assert [event["offset"] for event in answer.json["data"]] == [1, 1]
-    assert answer.cursor == f"{board.state.log.epoch}-1"
+    assert answer.cursor == f"{board.runtime.log.epoch}-1"
 
 
 def test_reader_with_a_position_gets_no_snapshot(board: App) -> None:
@@ -177,7 +177,7 @@ def test_position_is_read_before_the_snapshot_function_runs(app: App) -> None:
     channel = app.live.channel("state")
 
     @channel.snapshot
-    def state() -> str:
+    def runtime() -> str:
         channel.publish("meanwhile")
         return "state"
 

@@ -150,8 +150,8 @@ def test_refusal_says_what_with_which_value_and_what_to_do(
         raise LogError("The log /srv/secret.db was locked")
 
     if row.code == "log-unavailable":
-        monkeypatch.setattr(orders.state.log, "tail", fail)
-        orders.state.hub.stale()
+        monkeypatch.setattr(orders.runtime.log, "tail", fail)
+        orders.runtime.hub.stale()
     if row.code == "slow-down":
         monkeypatch.setattr(orders.flask.wsgi_app._wire.limits, "_rate", 1.0)  # type: ignore[attr-defined]
         for _ in range(10):  # as many at once are nothing unusual

@@ -190,7 +190,7 @@ def locked_for_all(place: Place, path: Path) -> Iterator[None]:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
 
         def is_ours() -> bool:
-            place.app.state.log.close()
+            place.app.runtime.log.close()
             try:
                 db.execute("BEGIN EXCLUSIVE")
             except sqlite3.OperationalError:  # the follower was faster
@@ -215,7 +215,7 @@ def test_locked_for_all_is_told_and_healed(place: Place, held: list[Reader], tmp
 
 def test_locked_for_all_keeps_only_the_first_waiting(place: Place, tmp_path: Path) -> None:
     """Else polls would wait one after the other, and the second door's loop with them, and all its lines."""
-    log = place.app.state.log
+    log = place.app.runtime.log
     waited: list[float] = []
     with locked_for_all(place, tmp_path / "log.db"):
         for _ in range(20):
@@ -249,7 +249,7 @@ def test_read_only_is_told_and_heals(disk: Callable[[str], Path], make_place: Ca
 
         def is_read_only() -> bool:
             # The kernel lets no disk become read-only while a file on it is open for writing.
-            place.app.state.log.close()
+            place.app.runtime.log.close()
             try:
                 disk("ro")
             except subprocess.CalledProcessError:
@@ -287,4 +287,4 @@ def test_full_disk_is_told_and_heals(disk: Callable[[str], Path], make_place: Ca
         told_so_far = len(place.acknowledged) - 1
         disk("size=8m")
         carry_on(place, readers, told_so_far)
-    assert [event.data for event in place.app.state.log.read(0, 1000, ["news"])] == place.acknowledged
+    assert [event.data for event in place.app.runtime.log.read(0, 1000, ["news"])] == place.acknowledged

@@ -144,12 +144,12 @@ def test_door_of_two_apps_is_one_apps_until_that_one_ends(
     if kind == "port":
         told = {json.load(urlopen(url, timeout=10))["data"][0]["data"] for _ in range(10)}
         assert told == {"a"}
-    apps[0].state.close()
+    apps[0].runtime.close()
     until(lambda: listener(apps[1])._socket is not None, 10, "the second door")
     said = [record.getMessage() for record in caplog.records if "LANDLINE_LISTEN" in record.getMessage()]
     assert len(said) == 1
     assert "Give each app an address of its own" in said[0]
-    apps[1].state.close()
+    apps[1].runtime.close()
     if kind == "port":
         with pytest.raises(URLError):
             urlopen(url, timeout=10)

@@ -17,7 +17,7 @@ app.config["LANDLINE_LOG"] = "memory:"
 live = Landline(app)
 live.channel("orders")
 live.channel("room/<int:room_id>")
-state = live.channel("state")
+runtime = live.channel("state")
 
 
 @app.template_global()
@@ -26,7 +26,7 @@ def newest() -> str:
     return live.cursor().partition("-")[2]
 
 
-@state.snapshot
+@runtime.snapshot
 def whole():
     return "<li>whole</li>"
 

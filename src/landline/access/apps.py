@@ -115,7 +115,7 @@ class Apps:
             return False
         return self._stated != self._channels.guards or self._monotonic() >= self._due
 
-    def state(self) -> None:
+    def runtime(self) -> None:
         """Say what this app guards, unless the log has it already. A log that fails is told, and tried again."""
         if not self.due or not self._lock.acquire(blocking=False):
             return  # another thread is at it

@@ -36,7 +36,7 @@ from ..protocol.websocket import Incoming
 from ..reading import PAGE_EVENTS, Reading, page
 from ..serve import access_log
 from ..serve.endpoints import Hold, Wire
-from ..serve.runtime import State
+from ..serve.runtime import Runtime
 from .buffered import prepare
 from .deadlines import TICK, Wheel
 from .eventloop import Guest, Soon, new_loop
@@ -66,14 +66,14 @@ class SideLoop:
         wire: gives the advice that keepalives and answers repeat.
     """
 
-    def __init__(self, state: State, wire: Wire) -> None:
-        self._state = state
-        self._hub = state.hub
+    def __init__(self, runtime: Runtime, wire: Wire) -> None:
+        self._runtime = runtime
+        self._hub = runtime.hub
         self._wire = wire
         # See SECURITY.md: descriptors-are-left
-        self.budget = min(state.config.max_held, 0.8 * descriptors())
+        self.budget = min(runtime.config.max_held, 0.8 * descriptors())
         """Requests held at most."""
-        self.patience = 2 * state.config.keepalive
+        self.patience = 2 * runtime.config.keepalive
         """Seconds for which a peer need not acknowledge what it is sent."""
         self.incoming: Callable[[], Incoming] = Incoming
         """Makes what reads the client's side of a socket; conformance tests put an echo here."""
@@ -187,13 +187,13 @@ class SideLoop:
         """Begin a line on a connection that is for nothing else."""
         assert self._loop is not None
         prepare(sock, self.patience)
-        line = Line(self._loop, sock, self._state.config.max_pending + len(hold.first), self)
+        line = Line(self._loop, sock, self._runtime.config.max_pending + len(hold.first), self)
         self.begin(line, hold, remote)
 
     def begin(self, line: Line, hold: Hold, remote: str) -> None:
         """Hold a request: send what there is to tell at once, bring the line up to date, and let it join its feed."""
         is_first = not self._lines
-        line.begin(hold, remote, self._state.gate.seconds_left(hold.grant) if hold.grant is not None else None)
+        line.begin(hold, remote, self._runtime.gate.seconds_left(hold.grant) if hold.grant is not None else None)
         self._lines.add(line)
         try:
             if is_first:
@@ -202,7 +202,7 @@ class SideLoop:
             line.close("failed")
             raise
         try:
-            revoked = self._state.is_closed(hold.items, hold.grant)  # since the request was let through
+            revoked = self._runtime.is_closed(hold.items, hold.grant)  # since the request was let through
         except LogError as error:
             self._hub.warn("A line ends, as the log cannot say whether its grant is revoked.", error)
             # See SECURITY.md: nothing-is-told-while-nobody-knows
@@ -303,7 +303,7 @@ class SideLoop:
         It looks at every line: revocations are rare.
         """
         try:
-            closed = {feed for feed in self._feeds if self._state.apps.closes(feed.hold.items)}
+            closed = {feed for feed in self._feeds if self._runtime.apps.closes(feed.hold.items)}
             revoked = [line for line in self._lines if line.open and (line.feed in closed or self._is_revoked(line))]
         except LogError as error:
             self._hub.warn("Held lines wait until the log can say which grants are revoked.", error)
@@ -320,7 +320,7 @@ class SideLoop:
             LogError: nobody knows which are.
         """
         grants = {line.grant for line in lines}
-        is_closed = functools.partial(self._state.is_closed, hold.items, ask_log=ask_log)
+        is_closed = functools.partial(self._runtime.is_closed, hold.items, ask_log=ask_log)
         closed = await self.call(lambda: {grant for grant in grants if is_closed(grant)})
         for line in lines:
             if line.open and line.grant in closed:
@@ -328,7 +328,7 @@ class SideLoop:
         return [line for line in lines if line.grant not in closed]
 
     def _is_revoked(self, line: Line) -> bool:
-        return self._state.gate.is_revoked(line.grant)
+        return self._runtime.gate.is_revoked(line.grant)
 
     def _retry_later(self) -> None:
         assert self._loop is not None
@@ -351,7 +351,7 @@ class SideLoop:
         # `_deliver` looks at all grants, but for what other apps guard only at feeds, and these lines are in none yet.
         try:
             # See SECURITY.md: what-another-app-guards-ends-lines
-            if self._state.apps.closes(hold.items):
+            if self._runtime.apps.closes(hold.items):
                 for line in lines:
                     self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
                 return True
@@ -383,7 +383,7 @@ class SideLoop:
         while lines := await self._with_room(hold, lines, cursor):
             try:
                 reading = await self.call(self._hub.read, hold.names, cursor)
-                snapshots = await self.call(self._state.snapshots, hold.items, reading, hold.site)
+                snapshots = await self.call(self._runtime.snapshots, hold.items, reading, hold.site)
                 # After reading, and before anything is sent: what came behind a revocation may be in the reading, and
                 # the wake-up that has `_deliver` end its lines may be late.
                 # See SECURITY.md: catching-up-looks-again
@@ -432,7 +432,7 @@ class SideLoop:
         """Ask the sources of what the lines read, when each is due, for as long as there are any."""
         try:
             while items := {item.name: item for feed in self._feeds for item in feed.hold.items if _has_source(item)}:
-                due = await self.call(self._state.sources.ask, list(items.values()))
+                due = await self.call(self._runtime.sources.ask, list(items.values()))
                 await asyncio.sleep(due)
         finally:
             self._asking = False
@@ -455,7 +455,7 @@ class SideLoop:
         if line.transport.ends:
             return due
         written = max(line.written, line.feed.written) if line.feed is not None else line.written
-        return min(due, written + self._state.config.keepalive)
+        return min(due, written + self._runtime.config.keepalive)
 
     def _look_at(self, line: Line, when: float) -> None:
         """Have a line served at a time; an earlier one that is set already stays, and sees to the rest."""

@@ -31,7 +31,7 @@ from ..protocol.websocket import WebSocket, accept
 from ..reading import Reading
 from .answer_cache import Remembered
 from .pressure import Meter, Pressure
-from .runtime import State
+from .runtime import Runtime
 
 ALL = ("websocket", "sse", "long-poll", "poll")
 STREAM_OR_POLL = ("sse", "long-poll", "poll")
@@ -108,20 +108,20 @@ class Wire:
         clock: Unix seconds.
     """
 
-    def __init__(self, state: State, *, clock: Callable[[], float] = time.time) -> None:
-        self._state = state
-        self.gate = state.gate
+    def __init__(self, runtime: Runtime, *, clock: Callable[[], float] = time.time) -> None:
+        self._runtime = runtime
+        self.gate = runtime.gate
         self._clock = clock
-        self._cache_control = cache_control(state.config.shared_cache)
-        self._origins = Origins(state.config.origins)
-        self._refused = RefusedOrigins(state.config.origins)
-        config = state.config
+        self._cache_control = cache_control(runtime.config.shared_cache)
+        self._origins = Origins(runtime.config.origins)
+        self._refused = RefusedOrigins(runtime.config.origins)
+        config = runtime.config
         self._sse, self._websocket = SSE(config.keepalive), WebSocket(config.keepalive)
         capacity = math.inf if config.poll_capacity is None else config.poll_capacity
         self.meter = Meter(lambda: Pressure(config.interval, config.hold, capacity), self._advise)
         """Counts what is asked here, and decides what to ask of clients."""
         self._advise()
-        self.limits = Limits(config, lambda: state.app.wsgi_app)
+        self.limits = Limits(config, lambda: runtime.app.wsgi_app)
         """What one address may have."""
         prefix = config.prefix
         self.poll_path, self.events_path, self.socket_path = (f"{prefix}/{name}" for name in ("poll", "events", "ws"))
@@ -136,7 +136,7 @@ class Wire:
     def _advise(self) -> None:
         """Ask something else of clients from now on: answers that say otherwise are forgotten."""
         pressure = self.meter.pressure
-        hold = self._state.config.hold if pressure.holds else 0.0
+        hold = self._runtime.config.hold if pressure.holds else 0.0
         self._advice: dict[tuple[str, ...], Advice] = {
             offer: Advice(
                 pressure.interval,
@@ -159,7 +159,7 @@ class Wire:
         Raises:
             LogError: the log cannot be read.
         """
-        return self._state.hub.tail().epoch
+        return self._runtime.hub.tail().epoch
 
     def busy(self, detail: str) -> Refusal:
         """Refuse to hold a request, each until another time."""
@@ -174,7 +174,7 @@ class Wire:
     def unreadable(self, error: LogError, headers: Iterable[tuple[str, str]] = ()) -> Reply:
         """Answer a request that fails because of the log, and have the server's log say why."""
         # See SECURITY.md: log-says-why-it-fails
-        self._state.hub.warn("A request was refused, as the log cannot be read.", error)
+        self._runtime.hub.warn("A request was refused, as the log cannot be read.", error)
         return problem(log_unavailable(error), headers)
 
     def again(
@@ -198,7 +198,7 @@ class Wire:
         mark, until, lasts, outcome = remembered
         try:
             # The mark moves with each event, and so with each revocation.
-            if mark is not self._state.hub.mark() or (lasts is not None and lasts <= self._clock()):
+            if mark is not self._runtime.hub.mark() or (lasts is not None and lasts <= self._clock()):
                 return None
             # See SECURITY.md: remembered-answer-ends-with-its-grant
             if until is None or self.gate.is_current(until):
@@ -229,11 +229,11 @@ class Wire:
             ask, items = self._parse(request)
             is_public = not guarded(items)
             by_host = any(_has_snapshot(item) for item in items)
-            site = self._state.forwarded.seen(request) if by_host else ""
+            site = self._runtime.forwarded.seen(request) if by_host else ""
             headers = self._answer_headers(request, public=is_public, by_host=by_host)
             is_foreign = self._is_foreign(request, public=is_public)
-            self._state.apps.state()
-            mark = self._state.hub.mark()  # first: what is revoked from here on moves it, and voids the answer
+            self._runtime.apps.runtime()
+            mark = self._runtime.hub.mark()  # first: what is revoked from here on moves it, and voids the answer
             token = ask.grant
             for _ in range(ADMISSIONS):
                 grant, cookies = self.gate.admit(request, items, token)
@@ -259,7 +259,7 @@ class Wire:
 
     def _answer_headers(self, request: Request, *, public: bool, by_host: bool) -> Headers:
         # nginx's cache tells answers apart by the upstream's name and the path; a snapshot is of its host.
-        is_shared = public and by_host and self._state.config.shared_cache is not None
+        is_shared = public and by_host and self._runtime.config.shared_cache is not None
         vary = ("Host", "X-Forwarded-Host", "X-Forwarded-Proto") if is_shared else ()
         # See SECURITY.md: snapshots-in-caches-are-their-hosts
         return self._origins.answer(request.headers, public=public, vary=vary)
@@ -273,7 +273,7 @@ class Wire:
         origin = request.headers.get("origin")
         is_refused = False
         if origin is not None:
-            site = self._state.forwarded.site(request)
+            site = self._runtime.forwarded.site(request)
             is_refused = not self._origins.allow(origin, site, public=public)
             if is_refused:
                 self._refused.note(origin, site, request, public=public)
@@ -291,7 +291,7 @@ class Wire:
             ask, items = self._parse(request)
             closed = guarded(items)
             is_known = not closed or self.gate.check(request, closed, ask.grant) is not None
-            return self._state.apps.due or not is_known or any(_calls_app(item) for item in items)
+            return self._runtime.apps.due or not is_known or any(_calls_app(item) for item in items)
         except (Refusal, LogError):
             return False
 
@@ -300,7 +300,7 @@ class Wire:
             ask = parse_stream(request.query, request.headers.get("last-event-id"))
         else:
             ask = (parse_poll if request.path == self.poll_path else parse_socket)(request.query)
-        return ask, self._state.resolve(ask.channels)
+        return ask, self._runtime.resolve(ask.channels)
 
     def _poll(self, visit: Visit) -> Reply | Hold:
         remembered = self._remembered
@@ -319,7 +319,7 @@ class Wire:
         is_news = bool(reading.has_news or snapshots)
         # Also where the advice is not to be held: who asks for it all the same would ask again at once.
         # See SECURITY.md: foreign-polls-are-not-held
-        wait = min(waits, self._state.config.hold) if "long-poll" in offered and not visit.is_foreign else 0.0
+        wait = min(waits, self._runtime.config.hold) if "long-poll" in offered and not visit.is_foreign else 0.0
         # See SECURITY.md: private-answers-are-not-stored
         cache_control = self._cache_control if grant is None else "no-store"
         told = grant and grant.told
@@ -339,7 +339,7 @@ class Wire:
         # See SECURITY.md: answers-with-cookies-are-not-remembered, new-grants-are-not-remembered
         is_anyones = not told and not visit.cookies and not any(_calls_app(item) for item in visit.items)
         if is_plain and is_granted and is_anyones:
-            self._remember(remembered, visit, outcome, self._state.hub.lasts(reading.events))
+            self._remember(remembered, visit, outcome, self._runtime.hub.lasts(reading.events))
         return outcome
 
     def _events(self, visit: Visit) -> Reply | Hold:
@@ -406,16 +406,16 @@ class Wire:
             _Revoked: the grant is, and what was read must not be sent.
         """
         ask, items = visit.ask, visit.items
-        self._state.sources.ask(items)
-        reading = self._state.hub.read(ask.channels, ask.position)
+        self._runtime.sources.ask(items)
+        reading = self._runtime.hub.read(ask.channels, ask.position)
         newcomer = ask.position in (Word.NOW, Word.LOST)
-        snapshots = self._state.snapshots(items, reading, visit.site, newcomer=newcomer)
+        snapshots = self._runtime.snapshots(items, reading, visit.site, newcomer=newcomer)
         # After reading, snapshots too: what came behind a revocation may be in them, though the grant was good before.
         # See SECURITY.md: short-polls-look-again
         if self.gate.is_revoked(visit.grant, ask_log=bool(snapshots)):
             raise _Revoked
         # See SECURITY.md: what-another-app-guards-is-not-read
-        if self._state.apps.closes(items):
+        if self._runtime.apps.closes(items):
             raise app_failed()
         return reading, snapshots
 

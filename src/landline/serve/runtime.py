@@ -38,7 +38,7 @@ TRIM_INTERVAL = 60.0
 logger = logging.getLogger("flask_landline")
 
 
-class State:
+class Runtime:
     """Kept in `app.extensions["landline"]`. Opens nothing before first use; safe for threads and forks.
 
     Args:
@@ -101,7 +101,7 @@ class State:
         resolved = self.channels.require(name)
         payload = self.encode(data, self.config.max_event)
         # See SECURITY.md: guarding-is-said-before-the-event
-        self.apps.state()  # before the event: in the log's order, what is guarded comes after the word that it is
+        self.apps.runtime()  # before the event: in the log's order, what is guarded comes after the word that it is
         self.apps.require_own(resolved)
         began = time.monotonic()
         event = self.log.append(name, payload, resolved.channel.retention)

@@ -21,7 +21,7 @@ from ...protocol.sse import stream_head
 from ...reading import Reading
 from ...serve import access_log
 from ...serve.endpoints import Hold, Wire
-from ...serve.runtime import State
+from ...serve.runtime import Runtime
 from .gunicorn import send
 
 if TYPE_CHECKING:
@@ -55,9 +55,11 @@ class Places:
         is_ending: tells whether the process is waiting for its requests to end; None: nobody knows.
     """
 
-    def __init__(self, state: State, wire: Wire, budget: float, *, is_ending: Callable[[], bool] | None = None) -> None:
+    def __init__(
+        self, runtime: Runtime, wire: Wire, budget: float, *, is_ending: Callable[[], bool] | None = None
+    ) -> None:
         self._is_ending = is_ending
-        self._state = state
+        self._runtime = runtime
         self._wire = wire
         self._budget = budget
         self.after_fork()
@@ -121,7 +123,7 @@ class Places:
                 look = threading.Thread(target=self._look, args=(self._is_ending,), name="landline-look", daemon=True)
                 look.start()
         try:
-            with self._state.hub.listening(hint.set):
+            with self._runtime.hub.listening(hint.set):
                 yield hint
         finally:
             with self._lock:
@@ -142,7 +144,7 @@ class Places:
 
     def _lasts(self, hold: Hold) -> float:
         """Return the seconds for which a request may be held, by its grant."""
-        return math.inf if hold.grant is None else self._state.gate.seconds_left(hold.grant)
+        return math.inf if hold.grant is None else self._runtime.gate.seconds_left(hold.grant)
 
     def _long_poll(
         self, hold: Hold, visit: _Visit, environ: WSGIEnvironment, start_response: StartResponse
@@ -155,13 +157,13 @@ class Places:
             while True:
                 # Registered above, cleared here, read, and only then waited: no event falls in between.
                 hint.clear()
-                due = self._state.sources.ask(hold.items)
+                due = self._runtime.sources.ask(hold.items)
                 try:
-                    reading = self._state.hub.read(hold.names, hold.cursor)
-                    snapshots = self._state.snapshots(hold.items, reading, hold.site)
+                    reading = self._runtime.hub.read(hold.names, hold.cursor)
+                    snapshots = self._runtime.snapshots(hold.items, reading, hold.site)
                     # After reading, snapshots too: nothing is sent of what came behind the revocation.
                     # See SECURITY.md: polls-held-in-place-look-again
-                    if self._state.is_closed(hold.items, hold.grant, ask_log=bool(snapshots)):
+                    if self._runtime.is_closed(hold.items, hold.grant, ask_log=bool(snapshots)):
                         nothing = Reading((), hold.cursor, hold.cursor)
                         reply = hold.transport.reply(nothing, (), self._wire.advice(hold.transports))
                         return send(reply, environ, start_response)
@@ -178,7 +180,7 @@ class Places:
 
     def _stream(self, hold: Hold, visit: _Visit) -> Iterator[bytes]:
         """Yield what an event stream is told, for as long as the server asks for more."""
-        keepalive = self._state.config.keepalive
+        keepalive = self._runtime.config.keepalive
         cursor = hold.cursor
         deadline = time.monotonic() + self._lasts(hold)
         revoked = False
@@ -192,17 +194,17 @@ class Places:
                     yield hold.transport.goodbye(random.uniform(RETURN_LEAST, spread))
                     return
                 hint.clear()
-                due = self._state.sources.ask(hold.items)
+                due = self._runtime.sources.ask(hold.items)
                 try:
-                    reading = self._state.hub.read(hold.names, cursor)
-                    snapshots = self._state.snapshots(hold.items, reading, hold.site)
+                    reading = self._runtime.hub.read(hold.names, cursor)
+                    snapshots = self._runtime.snapshots(hold.items, reading, hold.site)
                     # After reading, snapshots too: nothing is sent of what came behind the revocation.
                     # See SECURITY.md: streams-held-in-place-look-again
-                    revoked = self._state.is_closed(hold.items, hold.grant, ask_log=bool(snapshots))
+                    revoked = self._runtime.is_closed(hold.items, hold.grant, ask_log=bool(snapshots))
                     if revoked:
                         continue
                 except LogError as error:
-                    self._state.hub.warn("A held line waits until it can be told more.", error)
+                    self._runtime.hub.warn("A held line waits until it can be told more.", error)
                     hint.wait(RETRY_PAUSE)
                     continue
                 except Refusal:

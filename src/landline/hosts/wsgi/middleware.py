@@ -19,7 +19,7 @@ from ...loop.thread import SideLoop
 from ...protocol.origins import is_from_elsewhere
 from ...protocol.request import Request, encode_query, without_ignored
 from ...serve.endpoints import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL, Hold, Wire, is_with_grant
-from ...serve.runtime import State
+from ...serve.runtime import Runtime
 from . import takeover as detach
 from .gunicorn import send
 from .in_place import Places
@@ -42,39 +42,39 @@ class WireMiddleware:
         state: the app's Landline.
     """
 
-    def __init__(self, wsgi_app: WSGIApplication, state: State) -> None:
+    def __init__(self, wsgi_app: WSGIApplication, runtime: Runtime) -> None:
         self._wsgi_app = wsgi_app
-        self._state = state
-        self._wire = Wire(state)
+        self._runtime = runtime
+        self._wire = Wire(runtime)
         self._has_key = self._has_begun = False
-        self._logouts = Logouts(state)
-        self.sideloop = SideLoop(state, self._wire)
+        self._logouts = Logouts(runtime)
+        self.sideloop = SideLoop(runtime, self._wire)
         """Holds the connections taken from the server."""
         self.listener = (
-            Listener(state.config.listen, self._wire, self.sideloop, mode=state.config.listen_mode)
-            if state.config.listen
+            Listener(runtime.config.listen, self._wire, self.sideloop, mode=runtime.config.listen_mode)
+            if runtime.config.listen
             else None
         )
         """The second door, which opens with the first request through this one."""
-        state.closing.append(self.sideloop.close)
-        self._threads = Places(state, self._wire, state.config.held_threads)
-        self._greenlets = Places(state, self._wire, self.sideloop.budget, is_ending=detach.is_ending)
+        runtime.closing.append(self.sideloop.close)
+        self._threads = Places(runtime, self._wire, runtime.config.held_threads)
+        self._greenlets = Places(runtime, self._wire, self.sideloop.budget, is_ending=detach.is_ending)
         self._wire.meter.observe = lambda: (max(self.sideloop.taken, self._greenlets.taken), self.sideloop.lag)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one WSGI request (PEP 3333)."""
         if not self._has_begun and VISIT not in environ:
             self._has_begun = True  # first: requests that come at the same time need not warn twice
-            self._state.begin(environ)
-        if self._state.channels.guarded and not self._has_key:
+            self._runtime.begin(environ)
+        if self._runtime.channels.guarded and not self._has_key:
             self._wire.gate.require_key()  # at the first request: in development that is at once, and on the page
             self._has_key = True
         if self.listener is not None:
             self.listener.ensure()
         path = environ.get("PATH_INFO", "")
         if path not in self._wire.paths or VISIT in environ:
-            if self._state.channels and VISIT not in environ:
-                environ[POSITION] = self._state.position.note()
+            if self._runtime.channels and VISIT not in environ:
+                environ[POSITION] = self._runtime.position.note()
             return self._logouts.serve(self._wsgi_app, environ, start_response)
         server_socket = detach.find(environ)
         transports = self._transports(environ, server_socket)
