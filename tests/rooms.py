@@ -26,7 +26,7 @@ class Rooms:
         self.room.reader(self.may_read)
         self.gate = app.runtime.gate
         self.gate._clock = self.gate.revocations._clock = app.runtime.log._clock = clock  # type: ignore[attr-defined]
-        app.flask.wsgi_app._wire._clock = clock  # type: ignore[attr-defined]
+        app.flask.wsgi_app._endpoints._clock = clock  # type: ignore[attr-defined]
         self.gate._rand = lambda: 0.0
 
     def may_read(self, room_id: int) -> bool:

@@ -35,8 +35,8 @@ def reader(app: App, function: Callable[..., Any]) -> None:
 def second_door(app: App, query: str, **headers: str) -> tuple[int, bytes]:
     """Ask as the listener does, which has no WSGI environment."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    wire = app.flask.wsgi_app._wire  # type: ignore[attr-defined]
-    reply: Reply | Hold = wire.handle(Request("GET", "/landline/poll", query, names, "127.0.0.9"), ALL)
+    endpoints = app.flask.wsgi_app._endpoints  # type: ignore[attr-defined]
+    reply: Reply | Hold = endpoints.handle(Request("GET", "/landline/poll", query, names, "127.0.0.9"), ALL)
     assert isinstance(reply, Reply)
     return int(reply.status[:3]), reply.body
 
@@ -199,8 +199,8 @@ def test_second_door_drops_headers_that_would_pass_for_a_proxys(room: App) -> No
     """WSGI cannot tell `X_Real_Ip` from `X-Real-Ip`, and the proxy overwrites but the one."""
     seen: list[Any] = []
     reader(room, lambda **_: note(seen, request.headers.get("X-Real-Ip")))
-    wire = room.flask.wsgi_app._wire  # type: ignore[attr-defined]
-    wire.handle(Request("GET", "/landline/poll", "channel=room/1", {"x_real_ip": "1.2.3.4"}, "127.0.0.9"), ALL)
+    endpoints = room.flask.wsgi_app._endpoints  # type: ignore[attr-defined]
+    endpoints.handle(Request("GET", "/landline/poll", "channel=room/1", {"x_real_ip": "1.2.3.4"}, "127.0.0.9"), ALL)
     assert seen == [None]
 
 
@@ -233,9 +233,9 @@ def test_proxy_fix_has_fixed_what_the_function_sees(inside: bool, make_app: Call
     app.live.channel("room").reader(lambda: note(seen, (request.remote_addr, request.scheme)))
     forwarded: dict[str, Any] = {"x_forwarded_for": "198.51.100.7", "x_forwarded_proto": "https"}
     assert app.poll("room", **forwarded).status == 200
-    wire = middleware._wire  # type: ignore[attr-defined]
+    endpoints = middleware._endpoints  # type: ignore[attr-defined]
     headers = {name.replace("_", "-"): value for name, value in forwarded.items()}
-    wire.handle(Request("GET", "/landline/poll", "channel=room", headers, "127.0.0.1"), ALL)
+    endpoints.handle(Request("GET", "/landline/poll", "channel=room", headers, "127.0.0.1"), ALL)
     assert seen == [("198.51.100.7", "https")] * 2
     assert len(fixed) == 2
 

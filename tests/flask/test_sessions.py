@@ -78,9 +78,9 @@ class Browser:
             answer = self.place.app.poll("closed", **{k.lower(): v for k, v in self._headers().items()})
             status, cookies = answer.status, answer.headers.get_all("Set-Cookie") or []
         else:
-            wire = self.place.app.flask.wsgi_app._wire  # type: ignore[attr-defined]
+            endpoints = self.place.app.flask.wsgi_app._endpoints  # type: ignore[attr-defined]
             headers = {k.lower(): v for k, v in self._headers().items()}
-            reply = wire.handle(Request("GET", "/landline/poll", "channel=closed", headers, "127.0.0.9"), ALL)
+            reply = endpoints.handle(Request("GET", "/landline/poll", "channel=closed", headers, "127.0.0.9"), ALL)
             assert isinstance(reply, Reply)
             status, cookies = int(reply.status[:3]), [v for k, v in reply.headers if k == "Set-Cookie"]
         self.told += cookies

@@ -81,8 +81,8 @@ class Door:
     """
 
     def __init__(self, app: Flask) -> None:
-        wire: Any = app.wsgi_app
-        self.listener = Listener("127.0.0.1:1", wire._wire, cast(SideLoop, _Side()))
+        endpoints: Any = app.wsgi_app
+        self.listener = Listener("127.0.0.1:1", endpoints._endpoints, cast(SideLoop, _Side()))
         self.listener.loop, self.listener._started = cast(asyncio.AbstractEventLoop, _Loop()), True
         self.listener.wheel = SimpleNamespace(add=lambda *_: None)  # type: ignore[assignment]
         self._ours, theirs = socket.socketpair()

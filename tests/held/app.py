@@ -138,8 +138,8 @@ def plain() -> str:
 
 
 def facts() -> dict[str, object]:
-    wire = current_app.wsgi_app
-    held = wire.sideloop._admitted + wire._threads._held + wire._greenlets._held  # type: ignore[attr-defined]
+    endpoints = current_app.wsgi_app
+    held = endpoints.sideloop._admitted + endpoints._threads._held + endpoints._greenlets._held  # type: ignore[attr-defined]
     return {"pid": os.getpid(), "held": held, "threads": [thread.name for thread in threading.enumerate()]}
 
 

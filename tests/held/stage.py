@@ -20,7 +20,7 @@ from landline.loop.eventloop import Soon
 from landline.loop.thread import SideLoop
 from landline.protocol.reply import Reply
 from landline.protocol.request import Request
-from landline.serve.endpoints import ALL, Hold, Wire
+from landline.serve.endpoints import ALL, Endpoints, Hold
 from landline.serve.runtime import Runtime
 from websockets.frames import Opcode
 
@@ -56,7 +56,7 @@ class Stage:
 
     def __init__(self, app: Flask, loop: asyncio.AbstractEventLoop, moves: dict[int, list[str]], here: bool) -> None:
         self.runtime = Runtime(app, app.extensions["landline"].channels)
-        self.wire = Wire(self.runtime)
+        self.endpoints = Endpoints(self.runtime)
         self.loop = loop
         self.places = 0
         self.published: list[int] = []
@@ -69,7 +69,7 @@ class Stage:
             self._watch(name)
         self.runtime.hub.register = self._wakes.add  # type: ignore[method-assign, assignment]
         self.runtime.hub.unregister = self._wakes.discard  # type: ignore[method-assign, assignment]
-        self.side = SideLoop(self.runtime, self.wire)
+        self.side = SideLoop(self.runtime, self.endpoints)
         self.side._loop = loop
         self.side._executor = InPlace()  # type: ignore[assignment]
         self.side._tasks = set()
@@ -183,7 +183,7 @@ class Client:
             "sec-websocket-version": "13",
             "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
         }
-        outcome = self.stage.wire.handle(Request("GET", f"/landline/{path}", query, headers, "-"), ALL)
+        outcome = self.stage.endpoints.handle(Request("GET", f"/landline/{path}", query, headers, "-"), ALL)
         self.stage.pass_place()
         if isinstance(outcome, Reply):
             self.raw += outcome.body

@@ -172,7 +172,7 @@ def test_published_while_a_client_asks_ahead_on_one_connection(app: Flask, loop:
     def play(stage: Stage) -> None:
         stream = Client(stage, "sse")
         stream.ask()
-        listener = Listener("127.0.0.1:1", stage.wire, stage.side)
+        listener = Listener("127.0.0.1:1", stage.endpoints, stage.side)
         listener.loop, listener._started = loop, True
         listener.wheel = Wheel(loop, lambda connection, now: connection.serve(now))
         ours, theirs = stage.pair()
@@ -214,7 +214,7 @@ def test_connection_is_looked_at_for_the_poll_it_holds_now(app: Flask, loop: asy
     with Stage(app, loop, {}, here=True) as stage:
         ours, _ = stage.pair()
         line = Line(loop, ours, 1000, stage.side)
-        hold = stage.wire.handle(Request("GET", "/landline/poll", "channel=news&wait=20", {}, "-"), ALL)
+        hold = stage.endpoints.handle(Request("GET", "/landline/poll", "channel=news&wait=20", {}, "-"), ALL)
         assert isinstance(hold, Hold)
         for wait, looks in ((20.0, 1), (30.0, 1), (10.0, 2), (12.0, 2)):
             stage.side.admit("-")
@@ -239,7 +239,7 @@ def test_who_reads_for_an_answered_poll_tells_nothing_to_the_next_one(
 ) -> None:
     """The log is slow, the poll's time is up, and on the connection comes a request that may be somebody else's."""
     with Stage(app, loop, {}, here=True) as stage:
-        listener = Listener("127.0.0.1:1", stage.wire, stage.side)
+        listener = Listener("127.0.0.1:1", stage.endpoints, stage.side)
         listener.loop, listener._started = loop, True
         listener.wheel = Wheel(loop, lambda connection, now: connection.serve(now))
         ours, theirs = stage.pair()

@@ -9,7 +9,7 @@ from flask_landline import Refusal
 from landline.loop import thread as sideloop
 from landline.loop.deadlines import Wheel
 from landline.protocol.request import Request
-from landline.serve.endpoints import ALL, POLL_ONLY, Hold, Wire
+from landline.serve.endpoints import ALL, POLL_ONLY, Endpoints, Hold
 from landline.serve.pressure import STRETCH, Meter
 from landline.testing import Clock
 
@@ -18,9 +18,9 @@ from tests.apps import App
 MANY = 1_000_000
 
 
-def wire_of(app: App) -> Wire:
-    wire: Wire = app.flask.wsgi_app._wire  # type: ignore[attr-defined]
-    return wire
+def wire_of(app: App) -> Endpoints:
+    endpoints: Endpoints = app.flask.wsgi_app._endpoints  # type: ignore[attr-defined]
+    return endpoints
 
 
 @pytest.fixture
@@ -69,15 +69,15 @@ def test_answer_made_while_the_advice_changes_is_nobody_elses(
 ) -> None:
     """Between looking the advice up and remembering the answer, another thread forgets all answers."""
     cursor = orders.poll("orders").cursor
-    wire = wire_of(orders)
-    read = wire._read
+    endpoints = wire_of(orders)
+    read = endpoints._read
 
     def meanwhile(*arguments: object) -> object:
         come(meter, clock, MANY)
         return read(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(wire, "_read", meanwhile)
+        patch.setattr(endpoints, "_read", meanwhile)
         assert orders.poll("orders", cursor=cursor).json["advice"]["interval"] == 2.0
     assert orders.poll("orders", cursor=cursor).json["advice"]["interval"] == STRETCH * 2.0
 
@@ -94,7 +94,7 @@ def test_idle_polls_are_counted_and_so_are_all_others(orders: App, meter: Meter)
 
 def test_full_process_offers_polls_alone_until_there_is_room(orders: App, meter: Meter, clock: Clock) -> None:
     """Not to the next one that comes when a line ends: a hundred would try for its place."""
-    wire = wire_of(orders)
+    endpoints = wire_of(orders)
     both, taken = ["long-poll", "poll"], 0.0
 
     def observe() -> tuple[float, float]:
@@ -107,7 +107,7 @@ def test_full_process_offers_polls_alone_until_there_is_room(orders: App, meter:
         assert advice["transports"] == offer
         assert (advice["hold"] > 0) == (len(offer) > 1)
         # Lines that are held are not told to leave.
-        assert wire.advice(ALL).transports == ALL
+        assert endpoints.advice(ALL).transports == ALL
 
 
 def test_meter_looks_at_what_is_held(orders: App) -> None:
@@ -163,15 +163,15 @@ def test_who_asks_to_be_held_under_pressure_is_held(orders: App, meter: Meter, c
 
 def test_poll_for_which_there_is_no_room_after_all_is_a_short_one(orders: App) -> None:
     """Somebody else took the last place between the offer and the holding; a stream is told so instead."""
-    wire = wire_of(orders)
-    refusal = wire.busy("There is no room.")
+    endpoints = wire_of(orders)
+    refusal = endpoints.busy("There is no room.")
     cursor = orders.poll("orders").cursor
     replies = []
     for asked in (f"poll?channel=orders&cursor={cursor}&wait=20", f"events?channel=orders&cursor={cursor}"):
         path, _, query = asked.partition("?")
-        held = wire.handle(Request("GET", f"/landline/{path}", query, {}, "127.0.0.1"), ALL)
+        held = endpoints.handle(Request("GET", f"/landline/{path}", query, {}, "127.0.0.1"), ALL)
         assert isinstance(held, Hold)
-        replies.append(wire.unheld(held, refusal))
+        replies.append(endpoints.unheld(held, refusal))
     assert [reply.status for reply in replies] == ["200 OK", "503 Service Unavailable"]
     answer = json.loads(replies[0].body)
     assert (answer["data"], answer["cursor"], answer["advice"]["transports"]) == (None, cursor, ["poll"])

@@ -153,7 +153,7 @@ def test_refusal_says_what_with_which_value_and_what_to_do(
         monkeypatch.setattr(orders.runtime.log, "tail", fail)
         orders.runtime.hub.stale()
     if row.code == "slow-down":
-        monkeypatch.setattr(orders.flask.wsgi_app._wire.limits, "_rate", 1.0)  # type: ignore[attr-defined]
+        monkeypatch.setattr(orders.flask.wsgi_app._endpoints.limits, "_rate", 1.0)  # type: ignore[attr-defined]
         for _ in range(10):  # as many at once are nothing unusual
             assert ask(row).status == 200
     given = ask(row)

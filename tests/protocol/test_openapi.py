@@ -10,7 +10,7 @@ from flask_landline import Refusal
 from jsonschema import Draft202012Validator
 from landline.protocol import problem, request
 from landline.protocol.openapi import describe
-from landline.serve import endpoints as wire
+from landline.serve import endpoints as endpoints
 
 from tests.apps import PREFIX, Answer, App
 
@@ -46,7 +46,7 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 def test_description_has_the_wires_paths_and_their_parameters(described: dict[str, Any], orders: App) -> None:
     paths = dict(operations(described))
-    assert set(paths) == orders.flask.wsgi_app._wire.paths  # type: ignore[attr-defined]
+    assert set(paths) == orders.flask.wsgi_app._endpoints.paths  # type: ignore[attr-defined]
     for path, known in (
         ("poll", request.POLL_PARAMETERS),
         ("events", request.STREAM_PARAMETERS),
@@ -74,7 +74,7 @@ def test_every_code_is_described_with_its_statuses(described: dict[str, Any]) ->
 
 def test_transports_are_those_that_are_offered(described: dict[str, Any]) -> None:
     transports = described["components"]["schemas"]["Advice"]["properties"]["transports"]
-    assert transports["items"]["enum"] == list(wire.ALL)
+    assert transports["items"]["enum"] == list(endpoints.ALL)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +191,6 @@ def test_unchanged_is_as_described(described: dict[str, Any], orders: App) -> No
 
 
 def test_description_follows_the_configuration() -> None:
-    paths = describe("/live/line", wire.ALL, 7.5)["paths"]
+    paths = describe("/live/line", endpoints.ALL, 7.5)["paths"]
     assert list(paths) == ["/live/line/poll", "/live/line/events", "/live/line/ws"]
     assert "up to 7.5 s" in paths["/live/line/poll"]["get"]["description"]

@@ -135,7 +135,7 @@ class Connection(Line):
     def on_message_complete(self) -> None:
         """Called by the parser."""
         self._size, self._begun, self._within = 0, None, False
-        wire, headers = self._listener.wire, self._headers
+        endpoints, headers = self._listener.endpoints, self._headers
         host, path, asked = split_target(self._url.decode("latin-1"))
         query = without_ignored(asked)
         if host is not None:  # then Host does not count (RFC 9112 §3.2.2)
@@ -151,14 +151,14 @@ class Connection(Line):
         # See SECURITY.md: foreign-polls-are-not-known
         if (
             method == "GET"
-            and path == wire.poll_path
+            and path == endpoints.poll_path
             and "if-none-match" not in headers
             and "origin" not in headers
             and not is_from_elsewhere(headers.get("sec-fetch-dest"), headers.get("sec-fetch-site"))
         ):
-            credentials = wire.gate.credentials_of(headers) if is_with_grant(query) else ()
+            credentials = endpoints.gate.credentials_of(headers) if is_with_grant(query) else ()
             plain = Plain(query, offer, credentials, forwarded, keep, query == asked)
-        request = Request(method, path, query, headers, wire.limits.address(self._peer, forwarded))
+        request = Request(method, path, query, headers, endpoints.limits.address(self._peer, forwarded))
         self._queue.append(Heard(request, offer, keep, plain))
 
     @property
@@ -242,30 +242,30 @@ class Connection(Line):
 
     def _next(self) -> None:
         """Answer the requests that have come in, in their order."""
-        wire = self._listener.wire
+        endpoints = self._listener.endpoints
         while self._queue and not self._busy and self.open:
             heard = self._queue.pop(0)
             request, keep = heard.request, heard.keep
             if heard.plain is not None and self._answer_again(heard.plain):
                 continue
             transports = POLL_ONLY if self._listener.sideloop.full else heard.offer
-            if request.path not in wire.paths:
-                self._answer(not_here(request.path, wire.paths), keep, head_only=request.method == "HEAD")
-            elif wire.needs_app(request):
+            if request.path not in endpoints.paths:
+                self._answer(not_here(request.path, endpoints.paths), keep, head_only=request.method == "HEAD")
+            elif endpoints.needs_app(request):
                 self._busy = True
                 self.loop.remove_reader(self.sock)
                 self._listener.sideloop.spawn(self._handle_slowly(request, transports, keep))
             else:
-                self._finish(request, keep, wire.handle(request, transports, close=not keep))
+                self._finish(request, keep, endpoints.handle(request, transports, close=not keep))
 
     def _answer_again(self, plain: Plain) -> bool:
         """Answer a poll as the same one was answered before; False if it was not, or something is new since."""
         listener = self._listener
         remote = self._peer
         if plain.forwarded is not None:
-            remote = listener.wire.limits.address(remote, plain.forwarded)
+            remote = listener.endpoints.limits.address(remote, plain.forwarded)
         transports = POLL_ONLY if listener.sideloop.full else plain.offer
-        outcome = listener.wire.again(plain.query, transports, plain.credentials, remote, close=not plain.keep)
+        outcome = listener.endpoints.again(plain.query, transports, plain.credentials, remote, close=not plain.keep)
         if isinstance(outcome, Reply):
             self._answer(outcome, plain.keep)
         elif outcome is not None:
@@ -274,7 +274,7 @@ class Connection(Line):
 
     async def _handle_slowly(self, request: Request, transports: tuple[str, ...], keep: bool) -> None:
         """Answer in a thread: functions of the app may take their time."""
-        handle = functools.partial(self._listener.wire.handle, close=not keep)
+        handle = functools.partial(self._listener.endpoints.handle, close=not keep)
         try:
             outcome = await self._listener.sideloop.call(handle, request, transports)
         except BaseException:
@@ -296,10 +296,10 @@ class Connection(Line):
         sideloop = self._listener.sideloop
         try:
             if not hold.transport.ends and not self.flushed:  # else the stream would begin within an answer
-                raise self._listener.wire.busy("This client has not taken its other answers yet.")
+                raise self._listener.endpoints.busy("This client has not taken its other answers yet.")
             sideloop.admit(remote)
         except Refusal as refusal:
-            self._answer(self._listener.wire.unheld(hold, refusal), keep)
+            self._answer(self._listener.endpoints.unheld(hold, refusal), keep)
             return
         self._busy = True
         if hold.transport.ends:

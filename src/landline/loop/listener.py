@@ -22,7 +22,7 @@ from typing import Any
 from .. import forks
 from ..config import bits
 from ..errors import LogError, UsageError
-from ..serve.endpoints import Wire
+from ..serve.endpoints import Endpoints
 from .buffered import prepare
 from .claim import Claim, path_of
 from .deadlines import Wheel
@@ -57,9 +57,9 @@ class Listener:
         UsageError: the address is none of these.
     """
 
-    def __init__(self, address: str, wire: Wire, sideloop: SideLoop, *, mode: str | None = None) -> None:
+    def __init__(self, address: str, endpoints: Endpoints, sideloop: SideLoop, *, mode: str | None = None) -> None:
         self._mode = None if mode is None else bits(mode)
-        self.wire = wire
+        self.endpoints = endpoints
         self.sideloop = sideloop
         self._address = address
         self._family, self._where = _parse(address)
@@ -155,7 +155,7 @@ class Listener:
     def _stay_open(self) -> None:
         """Claim the address anew where the log was replaced or the claim is gone, and close where it is another's."""
         try:
-            epoch = self.wire.epoch()
+            epoch = self.endpoints.epoch()
         except LogError:
             return  # that is told elsewhere, and the claim is as good as it was
         if not self._claim.holds(epoch) and not self._take_claim(epoch):
@@ -190,7 +190,7 @@ class Listener:
 
     def _listen(self) -> socket.socket | None:
         """Return a listening socket; None where the address is claimed."""
-        if not self._take_claim(self.wire.epoch()):
+        if not self._take_claim(self.endpoints.epoch()):
             return None
         sock = socket.socket(self._family, socket.SOCK_STREAM)
         try:

@@ -35,7 +35,7 @@ from ..event import Event
 from ..protocol.websocket import Incoming
 from ..reading import PAGE_EVENTS, Reading, page
 from ..serve import access_log
-from ..serve.endpoints import Hold, Wire
+from ..serve.endpoints import Endpoints, Hold
 from ..serve.runtime import Runtime
 from .buffered import prepare
 from .deadlines import TICK, Wheel
@@ -66,10 +66,10 @@ class SideLoop:
         wire: gives the advice that keepalives and answers repeat.
     """
 
-    def __init__(self, runtime: Runtime, wire: Wire) -> None:
+    def __init__(self, runtime: Runtime, endpoints: Endpoints) -> None:
         self._runtime = runtime
         self._hub = runtime.hub
-        self._wire = wire
+        self._endpoints = endpoints
         # See SECURITY.md: descriptors-are-left
         self.budget = min(runtime.config.max_held, 0.8 * descriptors())
         """Requests held at most."""
@@ -127,17 +127,17 @@ class SideLoop:
         """
         with self._lock:
             if self.full:
-                raise self._wire.busy("This process holds as many requests as it may.")
+                raise self._endpoints.busy("This process holds as many requests as it may.")
             # See SECURITY.md: held-per-address-by-the-side-loop
-            if not self._wire.limits.hold(remote):
-                raise self._wire.busy("This process holds as many requests of this address as it may.")
+            if not self._endpoints.limits.hold(remote):
+                raise self._endpoints.busy("This process holds as many requests of this address as it may.")
             self._admitted += 1
 
     def dismiss(self, remote: str) -> None:
         """Count one admitted line of an address less, which is not held after all."""
         with self._lock:
             self._admitted -= 1
-        self._wire.limits.release(remote)
+        self._endpoints.limits.release(remote)
 
     def hold(self, sock: socket.socket, hold: Hold, remote: str) -> None:
         """Take over an admitted connection of an address; its socket must not block."""
@@ -273,7 +273,7 @@ class SideLoop:
                     line.write(data)
 
     def _render(self, hold: Hold, reading: Reading, snapshots: list[Event]) -> bytes:
-        return hold.transport.tell(reading, snapshots, self._wire.advice(hold.transports), time.time())
+        return hold.transport.tell(reading, snapshots, self._endpoints.advice(hold.transports), time.time())
 
     def _resync(self) -> None:
         """Find a position when the window does not reach back to ours: each feed reads on for itself."""
@@ -483,7 +483,7 @@ class SideLoop:
         """Return a sign of life; made once for all equal lines of one turn of the wheel."""
         key = (line.transport, line.transports, position, now)
         if self._sign[0] != key:
-            self._sign = key, line.transport.keepalive(position, self._wire.advice(line.transports), time.time())
+            self._sign = key, line.transport.keepalive(position, self._endpoints.advice(line.transports), time.time())
         return self._sign[1]
 
     def _answer(self, line: Line) -> None:
@@ -492,7 +492,7 @@ class SideLoop:
         at_hand = self._position is None or self._hub.since(line.cursor) is not None
         cursor = line.cursor if at_hand or line.feed is None else self._position
         assert cursor is not None
-        line.finish(line.transport.keepalive(cursor, self._wire.advice(line.transports), time.time()))
+        line.finish(line.transport.keepalive(cursor, self._endpoints.advice(line.transports), time.time()))
         self._feeds.part(line)
 
     # The end

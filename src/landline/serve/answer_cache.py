@@ -6,7 +6,7 @@ readers who are up to date ask the same; right after one, all of them ask for th
 thousand is answered by the log or the window, and the others by this.
 
 Safe to use from any thread: entries do not change, looking one up takes no lock, and who puts one in has `_lock`, so
-that the bytes are counted right. A forked child has another one of these (see `Wire`).
+that the bytes are counted right. A forked child has another one of these (see `Endpoints`).
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ class Visit(NamedTuple):
     """What the app set as it was asked; an answer with any is this client's alone."""
 
 
-class Wire:
+class Endpoints:
     """Answers polls, and opens streams and sockets.
 
     Safe to use from any thread: what is shared is replaced as a whole, or looks after itself.

@@ -20,7 +20,7 @@ from ...protocol.problem import problem
 from ...protocol.sse import stream_head
 from ...reading import Reading
 from ...serve import access_log
-from ...serve.endpoints import Hold, Wire
+from ...serve.endpoints import Endpoints, Hold
 from ...serve.runtime import Runtime
 from .gunicorn import send
 
@@ -56,11 +56,11 @@ class Places:
     """
 
     def __init__(
-        self, runtime: Runtime, wire: Wire, budget: float, *, is_ending: Callable[[], bool] | None = None
+        self, runtime: Runtime, endpoints: Endpoints, budget: float, *, is_ending: Callable[[], bool] | None = None
     ) -> None:
         self._is_ending = is_ending
         self._runtime = runtime
-        self._wire = wire
+        self._endpoints = endpoints
         self._budget = budget
         self.after_fork()
         forks.register(self)
@@ -87,11 +87,11 @@ class Places:
         """Wait for what a request of an address is to be told, and answer it."""
         with self._lock:
             # See SECURITY.md: held-budget-of-threads, held-per-address-by-threads
-            taken = self._held < self._budget and self._wire.limits.hold(remote)
+            taken = self._held < self._budget and self._endpoints.limits.hold(remote)
             self._held += taken
         if not taken:
-            refusal = self._wire.busy("All places for held requests are taken.")
-            return send(self._wire.unheld(hold, refusal), environ, start_response)
+            refusal = self._endpoints.busy("All places for held requests are taken.")
+            return send(self._endpoints.unheld(hold, refusal), environ, start_response)
         visit = _Visit(remote, hold.told)
         if hold.transport.ends:
             try:
@@ -108,7 +108,7 @@ class Places:
     def _end(self, hold: Hold, visit: _Visit, reason: str) -> None:
         with self._lock:
             self._held -= 1
-        self._wire.limits.release(visit.remote)
+        self._endpoints.limits.release(visit.remote)
         seconds = time.monotonic() - visit.began
         access_log.log(visit.remote, hold.transport.name, hold.query, seconds, visit.told, reason)
 
@@ -165,16 +165,16 @@ class Places:
                     # See SECURITY.md: polls-held-in-place-look-again
                     if self._runtime.is_closed(hold.items, hold.grant, ask_log=bool(snapshots)):
                         nothing = Reading((), hold.cursor, hold.cursor)
-                        reply = hold.transport.reply(nothing, (), self._wire.advice(hold.transports))
+                        reply = hold.transport.reply(nothing, (), self._endpoints.advice(hold.transports))
                         return send(reply, environ, start_response)
                 except LogError as error:
-                    return send(self._wire.unreadable(error, hold.headers), environ, start_response)
+                    return send(self._endpoints.unreadable(error, hold.headers), environ, start_response)
                 except Refusal as refusal:
                     return send(problem(refusal, hold.headers), environ, start_response)
                 remaining = deadline - time.monotonic()
                 if reading.has_news or remaining <= 0 or self._ending:
                     visit.told += len(reading.events)
-                    reply = hold.transport.reply(reading, snapshots, self._wire.advice(hold.transports))
+                    reply = hold.transport.reply(reading, snapshots, self._endpoints.advice(hold.transports))
                     return send(reply, environ, start_response)
                 hint.wait(min(remaining, due))
 
@@ -213,7 +213,7 @@ class Places:
                     return
                 cursor = reading.cursor
                 quiet = time.monotonic() - quiet_since
-                advice = self._wire.advice(hold.transports)
+                advice = self._endpoints.advice(hold.transports)
                 if reading.has_news:
                     visit.told += len(reading.events)
                     yield hold.transport.tell(reading, snapshots, advice, time.time())

@@ -18,7 +18,7 @@ from ...loop.listener import Listener
 from ...loop.thread import SideLoop
 from ...protocol.origins import is_from_elsewhere
 from ...protocol.request import Request, encode_query, without_ignored
-from ...serve.endpoints import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL, Hold, Wire, is_with_grant
+from ...serve.endpoints import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL, Endpoints, Hold, is_with_grant
 from ...serve.runtime import Runtime
 from . import takeover as detach
 from .gunicorn import send
@@ -45,21 +45,21 @@ class WireMiddleware:
     def __init__(self, wsgi_app: WSGIApplication, runtime: Runtime) -> None:
         self._wsgi_app = wsgi_app
         self._runtime = runtime
-        self._wire = Wire(runtime)
+        self._endpoints = Endpoints(runtime)
         self._has_key = self._has_begun = False
         self._logouts = Logouts(runtime)
-        self.sideloop = SideLoop(runtime, self._wire)
+        self.sideloop = SideLoop(runtime, self._endpoints)
         """Holds the connections taken from the server."""
         self.listener = (
-            Listener(runtime.config.listen, self._wire, self.sideloop, mode=runtime.config.listen_mode)
+            Listener(runtime.config.listen, self._endpoints, self.sideloop, mode=runtime.config.listen_mode)
             if runtime.config.listen
             else None
         )
         """The second door, which opens with the first request through this one."""
         runtime.closing.append(self.sideloop.close)
-        self._threads = Places(runtime, self._wire, runtime.config.held_threads)
-        self._greenlets = Places(runtime, self._wire, self.sideloop.budget, is_ending=detach.is_ending)
-        self._wire.meter.observe = lambda: (max(self.sideloop.taken, self._greenlets.taken), self.sideloop.lag)
+        self._threads = Places(runtime, self._endpoints, runtime.config.held_threads)
+        self._greenlets = Places(runtime, self._endpoints, self.sideloop.budget, is_ending=detach.is_ending)
+        self._endpoints.meter.observe = lambda: (max(self.sideloop.taken, self._greenlets.taken), self.sideloop.lag)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one WSGI request (PEP 3333)."""
@@ -67,12 +67,12 @@ class WireMiddleware:
             self._has_begun = True  # first: requests that come at the same time need not warn twice
             self._runtime.begin(environ)
         if self._runtime.channels.guarded and not self._has_key:
-            self._wire.gate.require_key()  # at the first request: in development that is at once, and on the page
+            self._endpoints.gate.require_key()  # at the first request: in development that is at once, and on the page
             self._has_key = True
         if self.listener is not None:
             self.listener.ensure()
         path = environ.get("PATH_INFO", "")
-        if path not in self._wire.paths or VISIT in environ:
+        if path not in self._endpoints.paths or VISIT in environ:
             if self._runtime.channels and VISIT not in environ:
                 environ[POSITION] = self._runtime.position.note()
             return self._logouts.serve(self._wsgi_app, environ, start_response)
@@ -82,23 +82,23 @@ class WireMiddleware:
         query = without_ignored(encode_query(environ.get("QUERY_STRING", "")))
         # See SECURITY.md: foreign-polls-are-given-nothing-remembered
         if (
-            path == self._wire.poll_path
+            path == self._endpoints.poll_path
             and environ["REQUEST_METHOD"] == "GET"
             and "HTTP_IF_NONE_MATCH" not in environ
             and "HTTP_ORIGIN" not in environ
             and not is_from_elsewhere(environ.get("HTTP_SEC_FETCH_DEST"), environ.get("HTTP_SEC_FETCH_SITE"))
         ):
-            credentials = self._wire.gate.credentials(environ) if is_with_grant(query) else ()
-            outcome = self._wire.again(query, transports, credentials, remote)
+            credentials = self._endpoints.gate.credentials(environ) if is_with_grant(query) else ()
+            outcome = self._endpoints.again(query, transports, credentials, remote)
         if outcome is None:
-            outcome = self._wire.handle(_request(environ, query, remote), transports)
+            outcome = self._endpoints.handle(_request(environ, query, remote), transports)
         if isinstance(outcome, Hold):
             return self._hold(outcome, remote, server_socket, environ, start_response)
         return send(outcome, environ, start_response)
 
     def _remote(self, environ: WSGIEnvironment) -> str:
         """Return the client's address as the app sees it, whichever of the two is wrapped around the other."""
-        return self._wire.limits.address(environ.get("REMOTE_ADDR") or "-", environ.get("HTTP_X_FORWARDED_FOR"))
+        return self._endpoints.limits.address(environ.get("REMOTE_ADDR") or "-", environ.get("HTTP_X_FORWARDED_FOR"))
 
     def _transports(self, environ: WSGIEnvironment, server_socket: socket.socket | None) -> tuple[str, ...]:
         """Return what can be offered to this client now."""
@@ -126,7 +126,7 @@ class WireMiddleware:
         try:
             self.sideloop.admit(remote)
         except Refusal as refusal:
-            return send(self._wire.unheld(hold, refusal), environ, start_response)
+            return send(self._endpoints.unheld(hold, refusal), environ, start_response)
         try:
             self.sideloop.hold(detach.take(server_socket), hold, remote)
         except BaseException:  # no descriptor, or no thread, is left
