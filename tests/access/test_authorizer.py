@@ -99,8 +99,8 @@ def test_what_is_no_grant_counts_as_none(change: str, rooms: Rooms) -> None:
 
 def test_what_is_signed_for_another_purpose_is_no_grant(rooms: Rooms) -> None:
     """Flask signs its sessions with the same key."""
-    signer = rooms.gate.keys.signer()
-    payload = [(), rooms.gate._clock() + AGE, *rooms.app.runtime.hub.tail()]
+    signer = rooms.authorizer.keys.signer()
+    payload = [(), rooms.authorizer._clock() + AGE, *rooms.app.runtime.hub.tail()]
     assert not rooms.is_good(str(signer.dumps(payload)))
     assert not rooms.is_good(str(signer.dumps(payload, salt="cookie-session")))
 
@@ -111,15 +111,15 @@ def test_grants_are_remembered_by_the_thousand(rooms: Rooms, monkeypatch: pytest
     for number in range(50):
         cookie = f"rooms=1; session={number}"
         assert rooms.is_good(rooms.grant(cookie=cookie), cookie=cookie)
-        assert len(rooms.gate._known) <= 10
+        assert len(rooms.authorizer._known) <= 10
 
 
 def test_token_names_nobody(rooms: Rooms) -> None:
     """It stands in URLs: neither the reader's id nor a cookie is to be read in it."""
     token = rooms.grant()
-    payload = str(rooms.gate.keys.signer().load_payload(token.rpartition(".")[0].encode()))
+    payload = str(rooms.authorizer.keys.signer().load_payload(token.rpartition(".")[0].encode()))
     assert "ann" not in payload
-    assert rooms.gate.keys.marks("ann")[0] in payload
+    assert rooms.authorizer.keys.marks("ann")[0] in payload
     assert len(token) < 150
 
 
@@ -141,7 +141,7 @@ def test_grant_is_renewed_in_its_last_quarter(rooms: Rooms, clock: Clock) -> Non
 
 
 def test_grants_end_a_little_early_and_not_together(rooms: Rooms, clock: Clock) -> None:
-    rooms.gate._rand = lambda: 1.0
+    rooms.authorizer._rand = lambda: 1.0
     assert rooms.poll().json["grant"]["expires"] == clock() + 0.9 * AGE
 
 
@@ -208,7 +208,7 @@ def test_revocation_of_who_may_not_read_any_more_closes(rooms: Rooms) -> None:
 
 def test_number_and_its_text_are_one_reader(rooms: Rooms) -> None:
     """flask-login makes a string of each id, and an app has numbers at hand."""
-    marks = rooms.gate.keys.marks
+    marks = rooms.authorizer.keys.marks
     assert marks(7) == marks("7") != marks(8)
 
 
@@ -232,14 +232,14 @@ def test_what_is_revoked_each_time_the_app_thinks_is_told_to_come_back(rooms: Ro
 def test_what_is_revoked_after_the_look_at_its_grant_is_revoked_for_this_very_poll(rooms: Rooms) -> None:
     """It is looked at again when the events are read: one of them may have come after the revocation."""
     grant, cursor = rooms.grant(), rooms.app.live.cursor()
-    admit, revoke = rooms.gate.admit, once(lambda: rooms.app.live.revoke("ann"))
+    admit, revoke = rooms.authorizer.admit, once(lambda: rooms.app.live.revoke("ann"))
 
     def admit_then_revoke(*arguments: Any) -> Admission:
         admitted = admit(*arguments)
         revoke()
         return admitted
 
-    rooms.gate.admit = admit_then_revoke  # type: ignore[method-assign, assignment]
+    rooms.authorizer.admit = admit_then_revoke  # type: ignore[method-assign, assignment]
     answer = rooms.poll(cursor=cursor, grant=grant)
     assert rooms.asked == [1]
     assert "grant" in answer.json
@@ -248,14 +248,14 @@ def test_what_is_revoked_after_the_look_at_its_grant_is_revoked_for_this_very_po
 def test_what_is_revoked_after_the_last_look_is_revoked_for_the_next_poll(rooms: Rooms) -> None:
     """An answer that was let through just before is not remembered for longer."""
     grant, cursor = rooms.grant(), rooms.app.live.cursor()
-    is_revoked, revoke = rooms.gate.is_revoked, once(lambda: rooms.app.live.revoke("ann"))
+    is_revoked, revoke = rooms.authorizer.is_revoked, once(lambda: rooms.app.live.revoke("ann"))
 
     def look_then_revoke(*arguments: Any, **more: Any) -> bool:
         found = is_revoked(*arguments, **more)
         revoke()
         return found
 
-    rooms.gate.is_revoked = look_then_revoke  # type: ignore[method-assign]
+    rooms.authorizer.is_revoked = look_then_revoke  # type: ignore[method-assign]
     assert rooms.poll(cursor=cursor, grant=grant).status == 200
     assert rooms.asked == []
     rooms.poll(cursor=cursor, grant=grant)
@@ -267,7 +267,7 @@ def test_poll_with_a_grant_that_is_none_is_asked_about_each_time(rooms: Rooms) -
     cursor = rooms.app.live.cursor()
     tokens: list[str] = []
     for _ in range(3):
-        rooms.gate._rand = lambda: len(tokens) / 10
+        rooms.authorizer._rand = lambda: len(tokens) / 10
         tokens.append(rooms.poll(cursor=cursor, grant="x.y").json["grant"]["token"])
     assert rooms.asked == [1, 1, 1]
     assert len(set(tokens)) == 3
@@ -288,7 +288,7 @@ def test_child_has_revocations_of_its_own(make_rooms: Callable[..., Rooms]) -> N
     rooms = make_rooms(log="sqlite:")
     grant = rooms.grant()
     assert rooms.is_good(grant)
-    with rooms.gate.revocations._lock:  # another thread's, when the process forked
+    with rooms.authorizer.revocations._lock:  # another thread's, when the process forked
         assert in_child(lambda: rooms.is_good(grant)) is True
 
 
@@ -311,7 +311,7 @@ def test_many_revocations_are_read_in_pages(rooms: Rooms) -> None:
 
 
 def test_revocation_is_kept_for_as_long_as_a_grant_may_live(rooms: Rooms, clock: Clock) -> None:
-    grant = rooms.gate
+    grant = rooms.authorizer
     rooms.app.live.revoke("ann")
     clock.advance(AGE + 1)
     assert rooms.app.runtime.log.trim() == 0
@@ -333,7 +333,7 @@ def test_no_grant_outlives_its_revocation_when_the_age_is_lowered(
 
 
 def test_old_revocations_are_forgotten(rooms: Rooms, clock: Clock) -> None:
-    revocations = rooms.gate.revocations
+    revocations = rooms.authorizer.revocations
     for number in range(10):
         rooms.app.live.revoke(number)
         clock.advance(AGE / 2)

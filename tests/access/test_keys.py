@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from flask_landline import UsageError
 from landline.access import keys
-from landline.access.authorizer import Consent, Gate, Grant
+from landline.access.authorizer import Authorizer, Consent, Grant
 from landline.cursor import Cursor
 from landline.protocol.request import Request
 from landline.testing import Clock
@@ -32,13 +32,13 @@ def test_what_stands_for_a_reader_is_found_by_no_dictionary(make_rooms: Callable
     for each in (rooms, other):
         token = each.grant()
         each.app.live.revoke("ann")
-        payload = str(each.gate.keys.signer().load_payload(token.rpartition(".")[0].encode()))
+        payload = str(each.authorizer.keys.signer().load_payload(token.rpartition(".")[0].encode()))
         (event,) = each.app.runtime.log.read(0, 10)
         told.append((payload, event.payload))
         assert not any(guess in text or "ann" in text for guess in guesses() for text in (payload, event.payload))
-        assert each.gate.keys.marks("ann")[0] in payload
-        assert each.gate.keys.marks("ann")[0] in event.payload
-    assert set(rooms.gate.keys.marks("ann")).isdisjoint(other.gate.keys.marks("ann"))
+        assert each.authorizer.keys.marks("ann")[0] in payload
+        assert each.authorizer.keys.marks("ann")[0] in event.payload
+    assert set(rooms.authorizer.keys.marks("ann")).isdisjoint(other.authorizer.keys.marks("ann"))
 
 
 # Clocks.
@@ -56,7 +56,7 @@ def test_grant_from_a_clock_that_was_ahead_has_ended(rooms: Rooms, clock: Clock)
 
 
 def test_clock_that_was_ahead_by_little_harms_nobody(rooms: Rooms, clock: Clock) -> None:
-    rooms.gate._rand = lambda: 0.5
+    rooms.authorizer._rand = lambda: 0.5
     grant = rooms.grant()
     clock.advance(-0.04 * AGE)
     assert rooms.is_good(grant)
@@ -75,13 +75,13 @@ def test_answer_remembered_for_a_grant_ends_when_the_clock_is_set_right(rooms: R
 
 def test_line_that_a_grant_opened_is_never_held_for_longer_than_a_grant_lives(rooms: Rooms, clock: Clock) -> None:
     grant = Grant(("room/1",), (), clock() + 12 * AGE, Cursor(rooms.app.runtime.log.epoch, 0), "")
-    assert rooms.gate.seconds_left(grant) == AGE
+    assert rooms.authorizer.seconds_left(grant) == AGE
 
 
 def test_revocation_is_not_forgotten_while_a_clock_is_ahead(rooms: Rooms, clock: Clock) -> None:
     """Else what it voids is good again when the clock is set right."""
     runtime = rooms.app.runtime
-    gate = Gate(
+    authorizer = Authorizer(
         rooms.app.flask,
         runtime.hub,
         runtime.config,
@@ -91,16 +91,16 @@ def test_revocation_is_not_forgotten_while_a_clock_is_ahead(rooms: Rooms, clock:
         rand=lambda: 0.0,
     )
     request, items = Request("GET", "/landline/poll", "", {}, "127.0.0.1"), [runtime.channels.require("room/1")]
-    grant = gate.admit(request, items, None).grant
+    grant = authorizer.admit(request, items, None).grant
     assert grant is not None
-    assert gate.check(request, items, grant.token) is not None
+    assert authorizer.check(request, items, grant.token) is not None
     rooms.app.live.revoke("ann")
     for ahead in (3600.0, -3600.0):
-        assert gate.check(request, items, grant.token) is None
+        assert authorizer.check(request, items, grant.token) is None
         clock.advance(ahead)
         rooms.app.live.publish("news", 1)  # so that revocations are looked at, and old ones forgotten
-        gate.revocations.cover(grant)
-    assert gate.check(request, items, grant.token) is None
+        authorizer.revocations.cover(grant)
+    assert authorizer.check(request, items, grant.token) is None
 
 
 def test_grant_from_before_trimmed_revocations_is_none(make_rooms: Callable[..., Rooms], clock: Clock) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from flask import Flask
 from flask_landline import Event, Landline, Refusal, UsageError
-from landline.access.authorizer import Consent, Gate
+from landline.access.authorizer import Authorizer, Consent
 from landline.channels.channel import MAX_NAME
 from landline.cursor import MAX_OFFSET, Cursor, Position, Word, parse_position
 from landline.payload import MAX_DEPTH, encode
@@ -168,7 +168,7 @@ _app.secret_key = "for tests"
 _closed = _live.channel("closed/<path:name>")
 _closed.reader(lambda name: bool(name))
 _runtime = _app.extensions["landline"]
-_gate = Gate(
+_authorizer = Authorizer(
     _app,
     _runtime.hub,
     _runtime.config,
@@ -180,7 +180,7 @@ _gate = Gate(
 _items = [_live.channels.require("closed/a")]
 _reader = Request("GET", "/landline/poll", "", {"cookie": "session=1"}, "127.0.0.1")
 _stranger = _reader._replace(headers={"cookie": "session=2"})
-_given = _gate.admit(_reader, _items, None).grant
+_given = _authorizer.admit(_reader, _items, None).grant
 
 
 def grant(data: bytes) -> None:
@@ -191,13 +191,13 @@ def grant(data: bytes) -> None:
     assert _given is not None
     at = data[0] if data else 255
     token = _given.token[:at] + data[1:].decode(errors="replace") + _given.token[at + len(data) - 1 :]
-    found = _gate.check(_reader, _items, token)
+    found = _authorizer.check(_reader, _items, token)
     if found is None:
         assert token != _given.token
     else:  # base64 has some letters that mean the same at an end
         assert found[:4] == _given[:4]
-    assert _gate.check(_stranger, _items, token) is None
-    assert _gate.check(_reader, [_live.channels.require("closed/b")], token) is None
+    assert _authorizer.check(_stranger, _items, token) is None
+    assert _authorizer.check(_reader, [_live.channels.require("closed/b")], token) is None
 
 
 def payload(data: bytes) -> None:

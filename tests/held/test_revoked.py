@@ -192,7 +192,7 @@ def test_nothing_is_told_while_nobody_knows_what_is_revoked(transport: str, play
     counts: list[int] = []
 
     def trouble(stage: Revoking) -> None:
-        cover = stage.runtime.gate.revocations.cover
+        cover = stage.runtime.authorizer.revocations.cover
 
         def fail_at_first(grant: Grant) -> bool:
             if stage.is_revoked and len(failed) < 3:
@@ -200,7 +200,7 @@ def test_nothing_is_told_while_nobody_knows_what_is_revoked(transport: str, play
                 raise LogError("out of order")
             return cover(grant)
 
-        stage.runtime.gate.revocations.cover = fail_at_first  # type: ignore[method-assign]
+        stage.runtime.authorizer.revocations.cover = fail_at_first  # type: ignore[method-assign]
 
     for place in range(60):
         failed.clear()

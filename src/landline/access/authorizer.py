@@ -94,7 +94,7 @@ class Admission(NamedTuple):
     """What the app set as it was asked just now."""
 
 
-class Gate:
+class Authorizer:
     """Lets readers through, in one process.
 
     Args:

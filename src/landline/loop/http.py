@@ -156,7 +156,7 @@ class Connection(Line):
             and "origin" not in headers
             and not is_from_elsewhere(headers.get("sec-fetch-dest"), headers.get("sec-fetch-site"))
         ):
-            credentials = endpoints.gate.credentials_of(headers) if is_with_grant(query) else ()
+            credentials = endpoints.authorizer.credentials_of(headers) if is_with_grant(query) else ()
             plain = Plain(query, offer, credentials, forwarded, keep, query == asked)
         request = Request(method, path, query, headers, endpoints.limits.address(self._peer, forwarded))
         self._queue.append(Heard(request, offer, keep, plain))

@@ -193,7 +193,7 @@ class SideLoop:
     def begin(self, line: Line, hold: Hold, remote: str) -> None:
         """Hold a request: send what there is to tell at once, bring the line up to date, and let it join its feed."""
         is_first = not self._lines
-        line.begin(hold, remote, self._runtime.gate.seconds_left(hold.grant) if hold.grant is not None else None)
+        line.begin(hold, remote, self._runtime.authorizer.seconds_left(hold.grant) if hold.grant is not None else None)
         self._lines.add(line)
         try:
             if is_first:
@@ -328,7 +328,7 @@ class SideLoop:
         return [line for line in lines if line.grant not in closed]
 
     def _is_revoked(self, line: Line) -> bool:
-        return self._runtime.gate.is_revoked(line.grant)
+        return self._runtime.authorizer.is_revoked(line.grant)
 
     def _retry_later(self) -> None:
         assert self._loop is not None

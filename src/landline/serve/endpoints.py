@@ -110,7 +110,7 @@ class Endpoints:
 
     def __init__(self, runtime: Runtime, *, clock: Callable[[], float] = time.time) -> None:
         self._runtime = runtime
-        self.gate = runtime.gate
+        self.authorizer = runtime.authorizer
         self._clock = clock
         self._cache_control = cache_control(runtime.config.shared_cache)
         self._origins = Origins(runtime.config.origins)
@@ -201,7 +201,7 @@ class Endpoints:
             if mark is not self._runtime.hub.mark() or (lasts is not None and lasts <= self._clock()):
                 return None
             # See SECURITY.md: remembered-answer-ends-with-its-grant
-            if until is None or self.gate.is_current(until):
+            if until is None or self.authorizer.is_current(until):
                 if not self.limits.allow(remote):
                     return None
                 # See SECURITY.md: every-poll-is-counted
@@ -236,7 +236,7 @@ class Endpoints:
             mark = self._runtime.hub.mark()  # first: what is revoked from here on moves it, and voids the answer
             token = ask.grant
             for _ in range(ADMISSIONS):
-                grant, cookies = self.gate.admit(request, items, token)
+                grant, cookies = self.authorizer.admit(request, items, token)
                 headers = (*headers, *cookies)  # also on what is refused after this
                 visit = Visit(request, transports, close, ask, items, mark, grant, headers, site, is_foreign, cookies)
                 try:
@@ -290,7 +290,7 @@ class Endpoints:
         try:
             ask, items = self._parse(request)
             closed = guarded(items)
-            is_known = not closed or self.gate.check(request, closed, ask.grant) is not None
+            is_known = not closed or self.authorizer.check(request, closed, ask.grant) is not None
             return self._runtime.apps.due or not is_known or any(_calls_app(item) for item in items)
         except (Refusal, LogError):
             return False
@@ -412,7 +412,7 @@ class Endpoints:
         snapshots = self._runtime.snapshots(items, reading, visit.site, newcomer=newcomer)
         # After reading, snapshots too: what came behind a revocation may be in them, though the grant was good before.
         # See SECURITY.md: short-polls-look-again
-        if self.gate.is_revoked(visit.grant, ask_log=bool(snapshots)):
+        if self.authorizer.is_revoked(visit.grant, ask_log=bool(snapshots)):
             raise _Revoked
         # See SECURITY.md: what-another-app-guards-is-not-read
         if self._runtime.apps.closes(items):
@@ -423,8 +423,8 @@ class Endpoints:
         query, grant = visit.request.query, visit.grant
         if grant is not None and not is_with_grant(query):
             return
-        credentials = self.gate.credentials_of(visit.request.headers) if is_with_grant(query) else ()
-        until = self.gate.renews(grant) if grant is not None else None
+        credentials = self.authorizer.credentials_of(visit.request.headers) if is_with_grant(query) else ()
+        until = self.authorizer.renews(grant) if grant is not None else None
         # See SECURITY.md: mark-is-from-before-the-look
         remembered.put((query, visit.transports, credentials, visit.close), (visit.mark, until, lasts, outcome))
 

@@ -15,7 +15,7 @@ from flask_landline.late_keys import LateKeys
 from flask_landline.reader_view import Asking
 
 from ..access.apps import Apps
-from ..access.authorizer import Gate, Grant, keep_for
+from ..access.authorizer import Authorizer, Grant, keep_for
 from ..access.forwarded import Forwarded
 from ..channels.channel import MAX_NAME, RESERVED, Channels, Resolved
 from ..channels.sources import Sources
@@ -66,7 +66,9 @@ class Runtime:
         self.sources = Sources(self.log, call=self._call_source, publish=self.publish, encode=self.encode)
         self.apps = Apps(app.name, channels, self.log, self.hub, self.config)
         self.forwarded = Forwarded(self.config.trusted_hops, lambda: app.wsgi_app)
-        self.gate = Gate(app, self.hub, self.config, Asking(app, self.config.identity), forwarded=self.forwarded)
+        self.authorizer = Authorizer(
+            app, self.hub, self.config, Asking(app, self.config.identity), forwarded=self.forwarded
+        )
         self.closing: list[Callable[[], None]] = []
         """What to call before the log is closed: others who read it."""
         self.routes: object = None
@@ -122,7 +124,7 @@ class Runtime:
         elif isinstance(identity, bool) or not isinstance(identity, (str, int)):
             raise UsageError(f"revoke({identity!r}): an identity is a str or an int, as LANDLINE_IDENTITY returns it.")
         else:
-            what = {"who": self.gate.keys.marks(identity)}
+            what = {"who": self.authorizer.keys.marks(identity)}
         self.log.append(RESERVED, self.encode(what), Retention(None, keep_for(self.config)))
         self.hub.stale()
         self._trim_if_due()
@@ -130,12 +132,12 @@ class Runtime:
     def is_closed(self, items: Iterable[Resolved], grant: Grant | None, *, ask_log: bool = False) -> bool:
         """Tell whether what was read must not be sent: the reader was revoked, or another app guards what is open here.
 
-        On every path this is asked between reading and sending; see `Gate.is_revoked`.
+        On every path this is asked between reading and sending; see `Authorizer.is_revoked`.
 
         Raises:
             LogError: the log cannot be read, so nothing may be sent.
         """
-        return self.gate.is_revoked(grant, ask_log=ask_log) or self.apps.closes(items)
+        return self.authorizer.is_revoked(grant, ask_log=ask_log) or self.apps.closes(items)
 
     def encode(self, data: Any, max_bytes: int | None = None) -> str:
         """Return the JSON text of a value."""

@@ -144,7 +144,7 @@ class Places:
 
     def _lasts(self, hold: Hold) -> float:
         """Return the seconds for which a request may be held, by its grant."""
-        return math.inf if hold.grant is None else self._runtime.gate.seconds_left(hold.grant)
+        return math.inf if hold.grant is None else self._runtime.authorizer.seconds_left(hold.grant)
 
     def _long_poll(
         self, hold: Hold, visit: _Visit, environ: WSGIEnvironment, start_response: StartResponse

@@ -67,7 +67,7 @@ class WireMiddleware:
             self._has_begun = True  # first: requests that come at the same time need not warn twice
             self._runtime.begin(environ)
         if self._runtime.channels.guarded and not self._has_key:
-            self._endpoints.gate.require_key()  # at the first request: in development that is at once, and on the page
+            self._endpoints.authorizer.require_key()  # at the first request: in development that is at once, and on the page
             self._has_key = True
         if self.listener is not None:
             self.listener.ensure()
@@ -88,7 +88,7 @@ class WireMiddleware:
             and "HTTP_ORIGIN" not in environ
             and not is_from_elsewhere(environ.get("HTTP_SEC_FETCH_DEST"), environ.get("HTTP_SEC_FETCH_SITE"))
         ):
-            credentials = self._endpoints.gate.credentials(environ) if is_with_grant(query) else ()
+            credentials = self._endpoints.authorizer.credentials(environ) if is_with_grant(query) else ()
             outcome = self._endpoints.again(query, transports, credentials, remote)
         if outcome is None:
             outcome = self._endpoints.handle(_request(environ, query, remote), transports)
