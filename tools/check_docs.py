@@ -67,9 +67,9 @@ def anchors(prose: list[Line]) -> set[str]:
             text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading["text"])
             text = re.sub(r"<[^>]+>", "", text).replace("`", "")
             slug = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
-            again = 0
-            while (name := f"{slug}-{again}" if again else slug) in found:
-                again += 1
+            cached = 0
+            while (name := f"{slug}-{cached}" if cached else slug) in found:
+                cached += 1
             found.add(name)
     return found
 

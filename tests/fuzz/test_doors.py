@@ -177,7 +177,7 @@ def test_requests_of_no_end_leave_a_bounded_memory(door: str, orders: App) -> No
 
 def test_long_queries_are_answered_and_not_remembered(orders: App) -> None:
     """A thousand answers are remembered, by their queries, which a stranger may make as long as a URL can be."""
-    remembered = orders.flask.wsgi_app._endpoints._remembered  # type: ignore[attr-defined]
+    remembered = orders.flask.wsgi_app._endpoints._answers  # type: ignore[attr-defined]
     assert orders.poll("orders", grant="x" * 8000).status == 200
     assert len(remembered) == 0
     assert orders.poll("orders", grant="x" * 80).status == 200

@@ -154,7 +154,7 @@ def test_poll_whose_bytes_will_not_come_again_is_not_known_and_answered_from_mem
     """A client that has noticed a cache sends another `_` each time: its polls are equal all the same."""
     cursor = orders.live.cursor()
     requests = [poll(f"{cursor}&_={number}") for number in range(5)]
-    remembered = orders.flask.wsgi_app._endpoints._remembered  # type: ignore[attr-defined]
+    remembered = orders.flask.wsgi_app._endpoints._answers  # type: ignore[attr-defined]
     with Door(orders.flask) as door:
         answers = [one(door, request) for request in [*requests, requests[0]]]
         assert door.listener.known == {}

@@ -297,8 +297,8 @@ def test_killed_process_is_survived_by_its_readers(tmp_path: Path) -> None:
             reader.more()
         until(lambda: gone(worker), PROMPT, "the worker's end")
         published = server.publish("after")
-        with READERS["sse"](server.base, reader.cursor) as again:
-            assert [event.offset for event in again.take(1)] == published
+        with READERS["sse"](server.base, reader.cursor) as cached:
+            assert [event.offset for event in cached.take(1)] == published
 
 
 @pytest.mark.parametrize("transport", ALL)

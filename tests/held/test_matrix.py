@@ -164,13 +164,13 @@ def test_cut_is_resumed_without_a_gap(column: Server, transport: str) -> None:
         assert [event.offset for event in reader.take(1)] == got
         reader.cut()
         missed = column.publish(2, 3)
-        again = READERS[transport](column.base, reader.cursor)
+        cached = READERS[transport](column.base, reader.cursor)
         if transport == "sse":
             # An `EventSource` asks for the same URL again; where it stands is in the header alone.
-            again.cursor, again.last_id = "now", reader.last_id  # type: ignore[attr-defined]
-        with again:
+            cached.cursor, cached.last_id = "now", reader.last_id  # type: ignore[attr-defined]
+        with cached:
             last = column.publish(4)
-            assert [event.offset for event in again.take(3)] == missed + last
+            assert [event.offset for event in cached.take(3)] == missed + last
 
 
 @cells(WORKS)
@@ -188,9 +188,9 @@ def test_lost_position_is_told_of_a_reset_also_if_the_line_is_cut_behind_the_hel
 ) -> None:
     with new_reader(column, transport, "") as reader:
         hello = reader.signs[0]
-    with new_reader(column, transport, hello["cursor"]) as again:
-        again.more()
-        assert again.signs[1]["reset"]["channels"] == ["news"]
+    with new_reader(column, transport, hello["cursor"]) as cached:
+        cached.more()
+        assert cached.signs[1]["reset"]["channels"] == ["news"]
 
 
 @pytest.mark.parametrize("column", ["gthread", "listener"], indirect=True)

@@ -46,8 +46,8 @@ def test_reader_that_does_not_read_is_cut_and_comes_back(server: Server, kind: t
         late = [event.offset for event in _rest(slow)]
     assert late == published[: len(late)]
     assert len(late) < COUNT
-    with kind(server.base, slow.cursor) as again:
-        late += [event.offset for event in again.take(COUNT - len(late), 30)]
+    with kind(server.base, slow.cursor) as cached:
+        late += [event.offset for event in cached.take(COUNT - len(late), 30)]
     assert late == published
     until(lambda: server.facts()["held"] == 0, 10, "that nothing is held")
 

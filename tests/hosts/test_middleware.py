@@ -237,8 +237,8 @@ def test_shared_cache_may_keep_answers_but_no_refusals(make_app: Callable[..., A
     app.live.channel("orders")
     first = app.poll("orders")
     assert first.headers["Cache-Control"] == "public, max-age=0, s-maxage=3"
-    again = app.poll("orders", cursor=first.cursor, if_none_match=first.headers["ETag"])
-    assert (again.status, again.headers["Cache-Control"]) == (304, "public, max-age=0, s-maxage=3")
+    cached = app.poll("orders", cursor=first.cursor, if_none_match=first.headers["ETag"])
+    assert (cached.status, cached.headers["Cache-Control"]) == (304, "public, max-age=0, s-maxage=3")
     assert app.poll("nothing").headers["Cache-Control"] == "no-store"
 
 

@@ -17,9 +17,9 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     place.mkdir()
 
     def mount(options: str) -> Path:
-        again = place.is_mount()
-        command = ["mount", "-t", "tmpfs", "-o", "remount," * again + options, "tmpfs", str(place)]
-        result = subprocess.run(command, capture_output=True, text=True, check=again)
+        cached = place.is_mount()
+        command = ["mount", "-t", "tmpfs", "-o", "remount," * cached + options, "tmpfs", str(place)]
+        result = subprocess.run(command, capture_output=True, text=True, check=cached)
         if result.returncode != 0:
             pytest.skip(f"cannot mount a disk here: {result.stderr.strip()}")
         return place

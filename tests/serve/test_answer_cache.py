@@ -2,7 +2,7 @@
 
 from landline.protocol.reply import Reply
 from landline.serve import answer_cache as remembered
-from landline.serve.answer_cache import Key, Remembered
+from landline.serve.answer_cache import AnswerCache, Key
 
 
 def key(query: str) -> Key:
@@ -14,7 +14,7 @@ def reply(size: int = 10) -> Reply:
 
 
 def test_outcome_comes_back_with_its_mark() -> None:
-    found, mark, answer = Remembered(), object(), reply()
+    found, mark, answer = AnswerCache(), object(), reply()
     found.put(key("a"), (mark, None, None, answer))
     assert found.get(key("a")) == (mark, None, None, answer)
     assert found.get(key("b")) is None
@@ -23,7 +23,7 @@ def test_outcome_comes_back_with_its_mark() -> None:
 
 
 def test_one_too_many_and_all_are_forgotten() -> None:
-    found = Remembered()
+    found = AnswerCache()
     for number in range(remembered.MOST):
         found.put(key(str(number)), (None, None, None, reply()))
     assert len(found) == remembered.MOST
@@ -32,7 +32,7 @@ def test_one_too_many_and_all_are_forgotten() -> None:
 
 
 def test_answers_take_no_more_than_their_bytes() -> None:
-    found = Remembered()
+    found = AnswerCache()
     size = remembered.MOST_BYTES // 4
     for number in range(4):
         found.put(key(str(number)), (None, None, None, reply(size)))
@@ -44,20 +44,20 @@ def test_answers_take_no_more_than_their_bytes() -> None:
 
 
 def test_long_query_is_not_remembered() -> None:
-    found = Remembered()
+    found = AnswerCache()
     found.put(key("x" * remembered.LONGEST_KEY), (None, None, None, reply()))
     found.put(key("x" * (remembered.LONGEST_KEY + 1)), (None, None, None, reply()))
     assert len(found) == 1
 
 
 def test_long_credentials_are_not_remembered() -> None:
-    found = Remembered()
+    found = AnswerCache()
     found.put(("query", ("poll",), (None, "y" * remembered.LONGEST_KEY), True), (None, None, None, reply()))
     assert len(found) == 0
 
 
 def test_answer_that_takes_anothers_place_takes_no_more_room() -> None:
-    found = Remembered()
+    found = AnswerCache()
     found.put(key("other"), (None, None, None, reply()))
     for _ in range(20):
         found.put(key("same"), (None, None, None, reply(remembered.MOST_BYTES // 8)))

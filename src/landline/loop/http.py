@@ -192,7 +192,7 @@ class Connection(Line):
     def _received(self, data: bytes) -> None:
         # Where a request begins its bytes alone decide what it is, and whoever polls sends the same ones again.
         plain = self._listener.known.get(data)
-        if plain is not None and self._begins and self._answer_again(plain):
+        if plain is not None and self._begins and self._answer_cached(plain):
             self._size, self._begun = 0, None
         elif not data:
             self.close("done" if self.finishing else "gone")
@@ -246,7 +246,7 @@ class Connection(Line):
         while self._queue and not self._busy and self.open:
             heard = self._queue.pop(0)
             request, keep = heard.request, heard.keep
-            if heard.plain is not None and self._answer_again(heard.plain):
+            if heard.plain is not None and self._answer_cached(heard.plain):
                 continue
             transports = POLL_ONLY if self._listener.sideloop.full else heard.offer
             if request.path not in endpoints.paths:
@@ -258,14 +258,14 @@ class Connection(Line):
             else:
                 self._finish(request, keep, endpoints.handle(request, transports, close=not keep))
 
-    def _answer_again(self, plain: Plain) -> bool:
+    def _answer_cached(self, plain: Plain) -> bool:
         """Answer a poll as the same one was answered before; False if it was not, or something is new since."""
         listener = self._listener
         remote = self._peer
         if plain.forwarded is not None:
             remote = listener.endpoints.limits.address(remote, plain.forwarded)
         transports = POLL_ONLY if listener.sideloop.full else plain.offer
-        outcome = listener.endpoints.again(plain.query, transports, plain.credentials, remote, close=not plain.keep)
+        outcome = listener.endpoints.cached(plain.query, transports, plain.credentials, remote, close=not plain.keep)
         if isinstance(outcome, Reply):
             self._answer(outcome, plain.keep)
         elif outcome is not None:

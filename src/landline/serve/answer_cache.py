@@ -35,7 +35,7 @@ Entry = tuple[object, float | None, float | None, "Reply | Hold"]
 seconds; None: for good), and the outcome."""
 
 
-class Remembered:
+class AnswerCache:
     """Outcomes of polls, by what was asked. All are forgotten when there are too many: the next ones are soon here."""
 
     def __init__(self) -> None:

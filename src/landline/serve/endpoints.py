@@ -29,7 +29,7 @@ from ..protocol.sse import SSE, stream_head
 from ..protocol.transport import Transport
 from ..protocol.websocket import WebSocket, accept
 from ..reading import Reading
-from .answer_cache import Remembered
+from .answer_cache import AnswerCache
 from .pressure import Meter, Pressure
 from .runtime import Runtime
 
@@ -147,7 +147,7 @@ class Endpoints:
         }
         # A new one, and last: who took the old one may still put an answer there, which nobody will get.
         # See SECURITY.md: remembered-advice-is-forgotten
-        self._remembered = Remembered()
+        self._answers = AnswerCache()
 
     def advice(self, transports: tuple[str, ...]) -> Advice:
         """Return what to ask of a client to which `transports` are offered."""
@@ -177,7 +177,7 @@ class Endpoints:
         self._runtime.hub.warn("A request was refused, as the log cannot be read.", error)
         return problem(log_unavailable(error), headers)
 
-    def again(
+    def cached(
         self, query: str, transports: tuple[str, ...], credentials: Credentials, remote: str, *, close: bool = True
     ) -> Reply | Hold | None:
         """Return what became of a plain GET of a poll, if this reader has asked the same before and nothing is new.
@@ -192,7 +192,7 @@ class Endpoints:
             remote: the client's address.
             close: as for `handle`.
         """
-        remembered = self._remembered.get((query, transports, credentials, close))
+        remembered = self._answers.get((query, transports, credentials, close))
         if remembered is None:
             return None
         mark, until, lasts, outcome = remembered
@@ -303,7 +303,7 @@ class Endpoints:
         return ask, self._runtime.resolve(ask.channels)
 
     def _poll(self, visit: Visit) -> Reply | Hold:
-        remembered = self._remembered
+        remembered = self._answers
         request, ask, grant = visit.request, visit.ask, visit.grant
         # A cookie must not wait: a session with a new id is void under the old one, whatever its user does meanwhile.
         # With the advice of a short poll, for an app may set one each time.
@@ -339,7 +339,7 @@ class Endpoints:
         # See SECURITY.md: answers-with-cookies-are-not-remembered, new-grants-are-not-remembered
         is_anyones = not told and not visit.cookies and not any(_calls_app(item) for item in visit.items)
         if is_plain and is_granted and is_anyones:
-            self._remember(remembered, visit, outcome, self._runtime.hub.lasts(reading.events))
+            self._cache(remembered, visit, outcome, self._runtime.hub.lasts(reading.events))
         return outcome
 
     def _events(self, visit: Visit) -> Reply | Hold:
@@ -419,7 +419,7 @@ class Endpoints:
             raise app_failed()
         return reading, snapshots
 
-    def _remember(self, remembered: Remembered, visit: Visit, outcome: Reply | Hold, lasts: float | None) -> None:
+    def _cache(self, remembered: AnswerCache, visit: Visit, outcome: Reply | Hold, lasts: float | None) -> None:
         query, grant = visit.request.query, visit.grant
         if grant is not None and not is_with_grant(query):
             return
