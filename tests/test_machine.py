@@ -122,7 +122,7 @@ class LandlineMachine(RuleBasedStateMachine):
 
     def read_page(self, reader: Reader, hub: Hub, limit: int) -> None:
         asked, kept = reader.cursor, self.log.read(0, 10_000)
-        hub.stale()
+        hub.invalidate()
         reading = hub.read(reader.channels, asked, limit)
         tail = self.log.tail()
         assert len(reading.events) <= limit
@@ -259,7 +259,7 @@ class SQLiteMachine(LandlineMachine):
         def child() -> list[Any]:
             self.hubs[0].tail()
             events = [self.log.append(name, str(first + number), RETENTION[name]) for number in range(count)]
-            self.hubs[0].stale()
+            self.hubs[0].invalidate()
             seen = self.hubs[0].read([name], Cursor(self.log.epoch, events[-1].offset - 1)).events
             assert list(seen) == events[-1:]
             return [[event.channel, event.offset, event.at, event.payload, event.epoch] for event in events]

@@ -39,20 +39,20 @@ def split(text: str) -> tuple[list[Line], list[tuple[int, str, str]]]:
     """Part a document into its prose lines and its code blocks (first line, language, code)."""
     prose: list[Line] = []
     blocks: list[tuple[int, str, str]] = []
-    mark, start, language, code = "", 0, "", list[str]()
+    generation, start, language, code = "", 0, "", list[str]()
     for number, line in enumerate(text.splitlines(), 1):
         fence = FENCE.match(line.lstrip("> "))
-        if mark:
-            if fence and fence["mark"].startswith(mark) and not fence["language"]:
+        if generation:
+            if fence and fence["mark"].startswith(generation) and not fence["language"]:
                 blocks.append((start, language, "\n".join(code)))
-                mark = ""
+                generation = ""
             else:
                 code.append(line)
         elif fence:
-            mark, start, language, code = fence["mark"], number + 1, fence["language"].lower(), []
+            generation, start, language, code = fence["mark"], number + 1, fence["language"].lower(), []
         else:
             prose.append((number, line))
-    if mark:
+    if generation:
         blocks.append((start, language, "\n".join(code)))
     return prose, blocks
 

@@ -123,8 +123,8 @@ class _Swap(ast.NodeTransformer):
 
 def _marks(path: Path) -> Iterator[tuple[str, int]]:
     for line, comment in _comments(path):
-        mark = _MARK.fullmatch(comment)
-        for name in mark[1].split(", ") if mark else ():
+        generation = _MARK.fullmatch(comment)
+        for name in generation[1].split(", ") if generation else ():
             yield name, line
 
 

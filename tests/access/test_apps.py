@@ -35,7 +35,7 @@ class Site:
         self.runtime: Runtime = self.flask.extensions["landline"]
 
     def poll(self, name: str = "events") -> Any:
-        self.runtime.hub.stale()  # the 2 ms for which the log is not asked again
+        self.runtime.hub.invalidate()  # the 2 ms for which the log is not asked again
         return self.flask.test_client().get(f"/landline/poll?channel={name}&cursor=start")
 
     def said(self) -> list[dict[str, Any]]:
@@ -173,7 +173,7 @@ def test_statement_is_renewed_each_day_and_forgotten_after_a_week(log: MemoryLog
     clock.advance(KEEP + 1)
     seconds.advance(KEEP + 1)
     log.trim()
-    public.runtime.apps._mark = None
+    public.runtime.apps._generation = None
     assert public.poll().status_code == 200
 
 

@@ -279,7 +279,7 @@ def test_revocation_by_another_process_counts_here(make_rooms: Callable[..., Roo
     assert here.is_good(ann)
     assert other.is_good(ann)
     other.app.live.revoke("ann")
-    here.app.runtime.hub.stale()  # the 2 ms for which the log is not asked again
+    here.app.runtime.hub.invalidate()  # the 2 ms for which the log is not asked again
     assert not here.is_good(ann)
     assert not make_rooms(log="sqlite:").is_good(ann)  # a process that began later has read it too
 
@@ -298,7 +298,7 @@ def test_grant_of_another_life_of_the_log_is_none(make_rooms: Callable[..., Room
     grant = rooms.grant()
     assert rooms.is_good(grant)
     (tmp_path / "instance" / "landline.db").unlink()
-    rooms.app.runtime.hub.stale()
+    rooms.app.runtime.hub.invalidate()
     assert not rooms.is_good(grant)
 
 
@@ -380,7 +380,7 @@ def test_log_that_cannot_tell_what_is_revoked_opens_nothing(rooms: Rooms, monkey
         raise LogError("out of order")
 
     monkeypatch.setattr(rooms.app.runtime.log, "tail", fail)
-    rooms.app.runtime.hub.stale()
+    rooms.app.runtime.hub.invalidate()
     answer = rooms.poll(grant=grant, cursor=cursor)
     assert (answer.status, answer.json["code"]) == (503, "log-unavailable")
 

@@ -134,7 +134,7 @@ def test_reader_is_revoked_by_each_key_while_it_is_changed(
     assert processes[given_by].is_good(grant)
     processes[here].app.live.revoke("ann")
     for process in processes.values():
-        process.app.runtime.hub.stale()
+        process.app.runtime.hub.invalidate()
     assert not processes[given_by].is_good(grant)
     assert not processes["between"].is_good(grant)
     assert processes[given_by].is_good(bob, **BOB)

@@ -211,7 +211,7 @@ def test_log_replaced_while_it_is_read_is_a_reset(when: str, window: int, new: s
         log.reborn()
         publish(log, "ba" * 3)
 
-    hub.stale()
+    hub.invalidate()
     log.before[when] = replace
     reading = hub.read(["a"], Cursor(old.epoch, 1))
     assert log.before == {}
@@ -235,7 +235,7 @@ def test_what_this_process_appends_is_seen_at_once(hub: Hub, log: SpyLog) -> Non
     log.hasty = True
     at = hub.read(["a"], Word.NOW).cursor
     publish(log, "a")
-    hub.stale()
+    hub.invalidate()
     assert offsets(hub.read(["a"], at)) == [1]
 
 
@@ -257,23 +257,23 @@ def test_page_rendered_now_knows_what_is_there_now(hub: Hub, log: SpyLog) -> Non
 
 
 def test_mark_is_the_same_until_something_is_new(hub: Hub, log: SpyLog, clock: Clock) -> None:
-    def mark() -> object:
+    def generation() -> object:
         clock.advance(1.0)
-        return hub.mark()
+        return hub.generation()
 
-    first = mark()
-    assert mark() is first
+    first = generation()
+    assert generation() is first
     publish(log, "a")
-    second = mark()
+    second = generation()
     assert second is not first
-    assert mark() is second
+    assert generation() is second
     log.reborn()
-    assert mark() is not second
-    third = mark()
+    assert generation() is not second
+    third = generation()
     publish(log, "a")
     log.reborn()
     publish(log, "a")
-    assert mark() is not third
+    assert generation() is not third
 
 
 # When the log cannot be read.
@@ -284,7 +284,7 @@ def test_failing_log_is_told_and_recovered_from(hub: Hub, log: SpyLog, clock: Cl
     at = hub.read(["a"], Word.START).cursor
     log.failing = True
     clock.advance(1.0)
-    for use in (hub.tail, hub.mark, lambda: hub.read(["a"], at)):
+    for use in (hub.tail, hub.generation, lambda: hub.read(["a"], at)):
         with pytest.raises(LogError, match="out of order"):
             use()
     log.failing = False
@@ -301,5 +301,5 @@ def test_reading_from_behind_the_window_ends_where_the_window_does(make_hub, log
     reading = hub.read(("a",), Word.START)
     assert offsets(reading) == [1, 2, 3, 4]
     assert reading.cursor == end
-    hub.stale()
+    hub.invalidate()
     assert offsets(hub.read(("a",), reading.cursor)) == [6]

@@ -25,7 +25,7 @@ def break_log(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have whatever asks the log fail from now on; no answer from before stands for it."""
     for name in ("tail", "read", "wait"):
         monkeypatch.setattr(app.runtime.log, name, fail)
-    app.runtime.hub.stale()
+    app.runtime.hub.invalidate()
 
 
 def causes(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -126,7 +126,7 @@ def test_streams_that_wait_in_greenlets_leave_one_warning(
     reading.start()
     until(lambda: bool(causes(caplog)), 10, "the warning")
     monkeypatch.undo()
-    app.runtime.hub.stale()
+    app.runtime.hub.invalidate()
     assert ended.wait(10)  # it carries on, with a keepalive
     reading.join()
     answer.close()

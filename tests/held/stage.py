@@ -113,7 +113,7 @@ class Stage:
     def publish(self) -> None:
         event = self.runtime.log.append("news", str(len(self.published)))
         if self._here:
-            self.runtime.hub.stale()
+            self.runtime.hub.invalidate()
         self.published.append(event.offset)
 
     def wake(self) -> None:

@@ -217,10 +217,10 @@ def test_log_that_fails_ends_a_held_poll_with_a_refusal(orders: App, monkeypatch
 
     with held(orders, lambda: orders.poll("orders", cursor=begin, wait="0.1", threads=True)) as answers:
         monkeypatch.setattr(orders.runtime.log, "tail", fail)
-        orders.runtime.hub.stale()
+        orders.runtime.hub.invalidate()
     assert (answers[0].status, answers[0].json["code"]) == (503, "log-unavailable")
     monkeypatch.setattr(orders.runtime.log, "tail", tail)
-    orders.runtime.hub.stale()
+    orders.runtime.hub.invalidate()
     assert orders.poll("orders", cursor=begin).status == 200
     assert holding(orders) == 0
 

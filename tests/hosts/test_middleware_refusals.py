@@ -75,7 +75,7 @@ def test_log_that_cannot_be_read_is_told_and_recovered_from(orders: App, monkeyp
     first = orders.poll("orders")
     with monkeypatch.context() as patch:
         patch.setattr(orders.runtime.log, "tail", fail)
-        orders.runtime.hub.stale()
+        orders.runtime.hub.invalidate()
         for more in ({}, {"if_none_match": first.headers["ETag"]}, {"wait": "5"}):
             answer = orders.poll("orders", cursor=first.cursor, threads=True, **more)
             assert (answer.status, answer.json["code"]) == (503, "log-unavailable")

@@ -151,7 +151,7 @@ def test_refusal_says_what_with_which_value_and_what_to_do(
 
     if row.code == "log-unavailable":
         monkeypatch.setattr(orders.runtime.log, "tail", fail)
-        orders.runtime.hub.stale()
+        orders.runtime.hub.invalidate()
     if row.code == "slow-down":
         monkeypatch.setattr(orders.flask.wsgi_app._endpoints.limits, "_rate", 1.0)  # type: ignore[attr-defined]
         for _ in range(10):  # as many at once are nothing unusual

@@ -68,6 +68,8 @@ def markdown(rows: Sequence[Row]) -> str:
 def write(rows: Sequence[Row], document: Path = DOCUMENT) -> None:
     """Put the table between the two marks of the document."""
     before, _, rest = document.read_text().partition(BEGIN)
-    _, mark, after = rest.partition(END)
-    assert mark, f"{document} has no line {BEGIN!r} with a line {END!r} after it, so there is no place for the table"
+    _, generation, after = rest.partition(END)
+    assert generation, (
+        f"{document} has no line {BEGIN!r} with a line {END!r} after it, so there is no place for the table"
+    )
     document.write_text(f"{before}{BEGIN}\n{ABOUT}\n\n{markdown(rows)}\n{END}{after}")

@@ -14,9 +14,9 @@ def reply(size: int = 10) -> Reply:
 
 
 def test_outcome_comes_back_with_its_mark() -> None:
-    found, mark, answer = AnswerCache(), object(), reply()
-    found.put(key("a"), (mark, None, None, answer))
-    assert found.get(key("a")) == (mark, None, None, answer)
+    found, generation, answer = AnswerCache(), object(), reply()
+    found.put(key("a"), (generation, None, None, answer))
+    assert found.get(key("a")) == (generation, None, None, answer)
     assert found.get(key("b")) is None
     assert found.get(("a", ("poll",), ("cookie",), True)) is None
     assert found.get(("a", ("poll",), (), False)) is None

@@ -155,8 +155,8 @@ def test_browser_without_sheets_to_share_shows_the_same(badge: Page) -> None:
     load(badge)
     assert shown(badge) == ("polling", "polling")
     style = "(({ borderRadius, borderTopStyle }) => [borderRadius, borderTopStyle])"
-    mark = "getComputedStyle(badge.shadowRoot.querySelector('[part=mark]'))"
-    assert badge.evaluate(f"{style}({mark})") == ["50%", "solid"]
+    generation = "getComputedStyle(badge.shadowRoot.querySelector('[part=mark]'))"
+    assert badge.evaluate(f"{style}({generation})") == ["50%", "solid"]
     badge.evaluate("badge.line = null")
     expect(badge.locator("landline-status")).to_be_hidden()
 
@@ -169,8 +169,8 @@ def test_policy_that_forbids_styles_leaves_it_its_own(page: Page) -> None:
     )
     load(page)
     page.evaluate("document.querySelector('landline-status').line = Object.assign(new EventTarget(), {status: 'live'})")
-    mark = "document.querySelector('landline-status').shadowRoot.querySelector('[part=mark]')"
-    assert page.evaluate(f"getComputedStyle({mark}).borderTopStyle") == "solid"
+    generation = "document.querySelector('landline-status').shadowRoot.querySelector('[part=mark]')"
+    assert page.evaluate(f"getComputedStyle({generation}).borderTopStyle") == "solid"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

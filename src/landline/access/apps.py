@@ -104,7 +104,7 @@ class Apps:
         self._said: dict[str, Statement] = {}
         self._guards: dict[str, str] = {}
         """Of each rule that another app guards, that app's name."""
-        self._mark: object = None
+        self._generation: object = None
         self._due = self._look_due = 0.0
         self._stated = -1
 
@@ -140,7 +140,7 @@ class Apps:
         if self._is_alone:
             return False
         with self._lock:
-            if self._mark is not self._hub.known:
+            if self._generation is not self._hub.known:
                 self._catch_up()
         return any(self._guard(item) is not None for item in items)
 
@@ -193,14 +193,14 @@ class Apps:
             since = now if mine is None else mine.since
             said = {"app": self._name, "guarded": guarded, "since": since}
             self._log.append(RESERVED, json.dumps(said), Retention(None, KEEP))
-            self._hub.stale()
+            self._hub.invalidate()
             self._hub.tail()
             self._catch_up()
         self._look_around()
         return True
 
     def _catch_up(self) -> None:
-        mark, said, more = self._hub.known, dict(self._said), True
+        generation, said, more = self._hub.known, dict(self._said), True
         while more:
             reading = self._hub.read((RESERVED,), self._position)
             if reading.reset is not None and reading.reset.reason != "trimmed":
@@ -213,7 +213,7 @@ class Apps:
         forgotten = self._clock() - KEEP
         self._said = {name: one for name, one in said.items() if one.at > forgotten}
         self._guards = {rule: name for name, one in self._said.items() if name != self._name for rule in one.guarded}
-        self._mark = mark
+        self._generation = generation
         self._look_around()
 
     def _look_around(self) -> None:

@@ -290,7 +290,7 @@ class Revocations:
     def after_fork(self) -> None:
         """Have a lock that no thread of the parent holds."""
         self._lock = threading.Lock()
-        self._mark: object = None
+        self._generation: object = None
 
     def cover(self, grant: Grant) -> bool:
         """Tell whether a grant is revoked: by its reader, by one of its channels, or by another life of the log.
@@ -298,12 +298,12 @@ class Revocations:
         Raises:
             LogError: the log cannot be read.
         """
-        mark = self._hub.mark()
+        generation = self._hub.generation()
         with self._lock:
-            if mark is not self._mark:
+            if generation is not self._generation:
                 self._catch_up()
-                self._mark = mark
-            keys = [("channel", name) for name in grant.names] + [("who", mark) for mark in grant.who]
+                self._generation = generation
+            keys = [("channel", name) for name in grant.names] + [("who", generation) for generation in grant.who]
             newest = max(self._newest.get(key, (0, 0.0))[0] for key in keys)
             assert isinstance(self._position, Cursor)
             # See SECURITY.md: grant-from-before-trimmed-revocations-is-none
@@ -326,9 +326,9 @@ class Revocations:
                 if "app" in event.data:
                     continue  # what an app says of itself: see `apps`
                 for kind, marks in event.data.items():
-                    for mark in marks:
-                        self._newest.pop((kind, mark), None)
-                        self._newest[kind, mark] = event.offset, now
+                    for generation in marks:
+                        self._newest.pop((kind, generation), None)
+                        self._newest[kind, generation] = event.offset, now
             # See SECURITY.md: all-revocations-are-read
             more = reading.more
             self._position = reading.cursor if more else reading.tail

@@ -68,9 +68,9 @@ class Keys:
             UsageError: there is no key.
         """
         # See SECURITY.md: token-names-nobody, readers-have-a-mark-by-each-key
-        return tuple(_mark(key, identity) for key in self.newest_first())
+        return tuple(_generation(key, identity) for key in self.newest_first())
 
 
-def _mark(key: bytes, identity: str | int) -> str:
+def _generation(key: bytes, identity: str | int) -> str:
     # See SECURITY.md: marks-of-readers-are-keyed
     return hmac.new(key, f"{_MARK}:{identity}".encode(), hashlib.sha256).hexdigest()[:_LENGTH]

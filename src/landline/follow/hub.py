@@ -7,7 +7,7 @@ Two rules keep it honest:
 - The log is the truth. Reads ask it for its end, and the follower asks every few seconds even when
   nothing was hinted, so a lost hint costs seconds and not for ever (nchan #442).
 
-Who touches what: `_window`, `_mark` and `_fresh_until` under `_lock`, by any thread (but `stale` needs no lock);
+Who touches what: `_window`, `_generation` and `_fresh_until` under `_lock`, by any thread (but `invalidate` needs no lock);
 `_wakes` and `_follower` under `_registry`, by any thread. The follower is a daemon thread that lives while
 somebody waits.
 """
@@ -78,8 +78,8 @@ class Hub:
         """Forget the parent's waiters and follower."""
         self._lock = threading.Lock()
         self._window: Window | None = None
-        self._mark = object()
-        self._marked = -1
+        self._generation = object()
+        self._generation_end = -1
         self._fresh_until = 0.0
         self.last_look: tuple[Cursor, float] | None = None
         """The log's end as last found, and when it was asked for, by the clock; replaced as a whole."""
@@ -112,14 +112,14 @@ class Hub:
 
     @property
     def known(self) -> object:
-        """What `mark` returned last, without asking the log: it stands for all that any reading so far can hold."""
-        return self._mark
+        """What `generation` returned last, without asking the log: it stands for all that any reading so far can hold."""
+        return self._generation
 
-    def stale(self) -> None:
+    def invalidate(self) -> None:
         """Have the next read ask the log: something was appended here."""
         self._fresh_until = 0.0
 
-    def mark(self) -> object:
+    def generation(self) -> object:
         """Return a token for the log's present end; it is the same one for as long as nothing is new.
 
         Raises:
@@ -128,12 +128,12 @@ class Hub:
         with self._lock:
             if self._clock() >= self._fresh_until:
                 self._refresh()
-            return self._mark
+            return self._generation
 
     def read(self, channels: Collection[str], position: Position, limit: int = PAGE_EVENTS) -> Reading:
         """Return what `channels` have after `position`, oldest first, one page of it (WIRE §4, §7).
 
-        No event of it is newer than the window's end: whoever then looks at `mark` knows of all that came before it.
+        No event of it is newer than the window's end: whoever then looks at `generation` knows of all that came before it.
 
         Raises:
             LogError: the log cannot be read.
@@ -282,7 +282,7 @@ class Hub:
 
     def _refresh(self) -> Window:
         """Bring the window up to the log's end; the caller holds `_lock`."""
-        # Set before asking: an append of another thread that this look misses ends it again (see `stale`).
+        # Set before asking: an append of another thread that this look misses ends it again (see `invalidate`).
         asked = self._clock()
         self._fresh_until = asked + FRESH
         try:
@@ -290,9 +290,9 @@ class Hub:
         except BaseException:
             self._fresh_until = 0.0
             raise
-        if window is not self._window or window.end != self._marked:
-            self._mark = object()
-        self._window, self._marked = window, window.end
+        if window is not self._window or window.end != self._generation_end:
+            self._generation = object()
+        self._window, self._generation_end = window, window.end
         self.last_look = Cursor(window.epoch, window.end), asked
         return window
 

@@ -50,14 +50,14 @@ def _require_file(url: str, rest: str) -> None:
 
     As a path each of these would name a file, such as `:memory:` in the instance folder, that outlives the process.
     """
-    path, mark, parameters = rest.partition("?")
+    path, generation, parameters = rest.partition("?")
     name = path.rstrip("/").rpartition("/")[2]
     if ":memory:" in name or "mode=memory" in parameters or rest in ("//", "///"):
         raise UsageError(
             f"LANDLINE_LOG is {url!r}, an SQLite database in memory. Use 'memory:', which keeps the log in the memory "
             "of this process, or 'sqlite:', which keeps it in a file."
         )
-    if mark or name.startswith("file:"):
+    if generation or name.startswith("file:"):
         raise UsageError(
             f"LANDLINE_LOG is {url!r}; an SQLite log is named by a path alone, without 'file:' and parameters: "
             "'sqlite:///file.db'. LANDLINE_SYNCHRONOUS is a key of its own; 'memory:' is a log in memory."

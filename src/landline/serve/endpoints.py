@@ -85,7 +85,7 @@ class Visit(NamedTuple):
     close: bool
     ask: Ask
     items: list[Resolved]
-    mark: object
+    generation: object
     """The hub's, from before it was let through."""
     grant: Grant | None
     headers: tuple[tuple[str, str], ...]
@@ -195,10 +195,10 @@ class Endpoints:
         remembered = self._answers.get((query, transports, credentials, close))
         if remembered is None:
             return None
-        mark, until, lasts, outcome = remembered
+        generation, until, lasts, outcome = remembered
         try:
             # The mark moves with each event, and so with each revocation.
-            if mark is not self._runtime.hub.mark() or (lasts is not None and lasts <= self._clock()):
+            if generation is not self._runtime.hub.generation() or (lasts is not None and lasts <= self._clock()):
                 return None
             # See SECURITY.md: remembered-answer-ends-with-its-grant
             if until is None or self.authorizer.is_current(until):
@@ -233,12 +233,16 @@ class Endpoints:
             headers = self._answer_headers(request, public=is_public, by_host=by_host)
             is_foreign = self._is_foreign(request, public=is_public)
             self._runtime.apps.runtime()
-            mark = self._runtime.hub.mark()  # first: what is revoked from here on moves it, and voids the answer
+            generation = (
+                self._runtime.hub.generation()
+            )  # first: what is revoked from here on moves it, and voids the answer
             token = ask.grant
             for _ in range(ADMISSIONS):
                 grant, cookies = self.authorizer.admit(request, items, token)
                 headers = (*headers, *cookies)  # also on what is refused after this
-                visit = Visit(request, transports, close, ask, items, mark, grant, headers, site, is_foreign, cookies)
+                visit = Visit(
+                    request, transports, close, ask, items, generation, grant, headers, site, is_foreign, cookies
+                )
                 try:
                     return self._handlers[request.path](visit)
                 except _Revoked:
@@ -426,7 +430,7 @@ class Endpoints:
         credentials = self.authorizer.credentials_of(visit.request.headers) if is_with_grant(query) else ()
         until = self.authorizer.renews(grant) if grant is not None else None
         # See SECURITY.md: mark-is-from-before-the-look
-        remembered.put((query, visit.transports, credentials, visit.close), (visit.mark, until, lasts, outcome))
+        remembered.put((query, visit.transports, credentials, visit.close), (visit.generation, until, lasts, outcome))
 
 
 def is_with_grant(query: str) -> bool:

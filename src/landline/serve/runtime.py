@@ -108,7 +108,7 @@ class Runtime:
         began = time.monotonic()
         event = self.log.append(name, payload, resolved.channel.retention)
         self.position.appended(Cursor(event.epoch, event.offset), began)
-        self.hub.stale()
+        self.hub.invalidate()
         self._trim_if_due()
         return event
 
@@ -126,7 +126,7 @@ class Runtime:
         else:
             what = {"who": self.authorizer.keys.marks(identity)}
         self.log.append(RESERVED, self.encode(what), Retention(None, keep_for(self.config)))
-        self.hub.stale()
+        self.hub.invalidate()
         self._trim_if_due()
 
     def is_closed(self, items: Iterable[Resolved], grant: Grant | None, *, ask_log: bool = False) -> bool:
