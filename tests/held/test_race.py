@@ -20,7 +20,7 @@ from flask_landline import Landline, LogError
 from landline.cursor import Cursor
 from landline.loop import thread as sideloop_module
 from landline.loop.deadlines import Wheel
-from landline.loop.held import Line
+from landline.loop.held import HeldConnection
 from landline.loop.http import Connection
 from landline.loop.listener import Listener
 from landline.protocol.request import Request
@@ -213,7 +213,7 @@ def test_connection_is_looked_at_for_the_poll_it_holds_now(app: Flask, loop: asy
     """One held poll after the other on one connection: each is answered in its time, and no look outlives its use."""
     with Stage(app, loop, {}, here=True) as stage:
         ours, _ = stage.pair()
-        line = Line(loop, ours, 1000, stage.side)
+        line = HeldConnection(loop, ours, 1000, stage.side)
         hold = stage.endpoints.handle(Request("GET", "/landline/poll", "channel=news&wait=20", {}, "-"), ALL)
         assert isinstance(hold, Hold)
         for wait, looks in ((20.0, 1), (30.0, 1), (10.0, 2), (12.0, 2)):

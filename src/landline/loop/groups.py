@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from ..event import Event
 from ..protocol.transport import Transport
 from ..serve.endpoints import Hold
-from .held import Line
+from .held import HeldConnection
 
 Key = tuple[Transport, tuple[str, ...], tuple[str, ...], str]
 """What lines of one feed have in common: transport, channels, what their clients are offered, and the host that
@@ -26,7 +26,7 @@ class Feed:
         # Grants stay with their lines: readers of different ones are owed the same bytes.
         self.hold = hold._replace(head=b"", first=b"", grant=None)
         """The hold that made it: its transport, names, items, transports and site stand for all."""
-        self.lines: set[Line] = set()
+        self.lines: set[HeldConnection] = set()
         self.told = 0
         """Events told so far."""
         self.written = 0.0
@@ -43,7 +43,7 @@ class Feeds:
     def __iter__(self) -> Iterator[Feed]:
         return iter(self._feeds.values())
 
-    def join(self, hold: Hold, lines: Iterable[Line]) -> None:
+    def join(self, hold: Hold, lines: Iterable[HeldConnection]) -> None:
         """Put lines into their feed, which is made if there is none."""
         key = _key(hold)
         feed = self._feeds.get(key)
@@ -56,7 +56,7 @@ class Feeds:
             line.told -= feed.told
             feed.lines.add(line)
 
-    def part(self, line: Line) -> None:
+    def part(self, line: HeldConnection) -> None:
         """Take a line out of its feed, if it is in one, and the feed away with its last."""
         feed = line.feed
         if feed is None:
@@ -67,7 +67,7 @@ class Feeds:
         if not feed.lines:
             self._drop(feed)
 
-    def take(self, feed: Feed) -> Iterable[Line]:
+    def take(self, feed: Feed) -> Iterable[HeldConnection]:
         """Take all lines out of a feed at once, and the feed away."""
         lines, feed.lines = feed.lines, set()
         for line in lines:

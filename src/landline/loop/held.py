@@ -29,11 +29,11 @@ class Owner(Protocol):
     def soon(self) -> Callable[[Callable[[], None]], None]:
         """Has something called when what is being done is done."""
 
-    def ended(self, line: Line, reason: str) -> None:
+    def ended(self, line: HeldConnection, reason: str) -> None:
         """Called once for each held request, when it is no more, with a word for the reason."""
 
 
-class Line(Outlet):
+class HeldConnection(Outlet):
     """A connection that a request is held on, from `begin` on.
 
     Args:

@@ -22,7 +22,7 @@ from ..protocol.reply import Reply
 from ..protocol.request import Request, bad_request, without_ignored
 from ..serve.endpoints import ALL, POLL_ONLY, STREAM_OR_POLL, Hold, is_with_grant
 from .buffered import CHUNK
-from .held import Line
+from .held import HeldConnection
 
 if TYPE_CHECKING:
     from .listener import Listener
@@ -66,7 +66,7 @@ class Heard(NamedTuple):
     plain: Plain | None
 
 
-class Connection(Line):
+class Connection(HeldConnection):
     """A client's connection: parses requests, and answers one after the other.
 
     A held poll is held on the connection itself, which goes on when it is answered; a stream or a socket takes the

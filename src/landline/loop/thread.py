@@ -41,7 +41,7 @@ from .buffered import prepare
 from .deadlines import TICK, Wheel
 from .eventloop import Guest, Soon, new_loop
 from .groups import Feed, Feeds
-from .held import Line
+from .held import HeldConnection
 
 RETRY_PAUSE = 1.0
 """Seconds between two tries to read a log that cannot be read; held lines wait meanwhile."""
@@ -77,7 +77,7 @@ class SideLoop:
         """Seconds for which a peer need not acknowledge what it is sent."""
         self.incoming: Callable[[], Incoming] = Incoming
         """Makes what reads the client's side of a socket; conformance tests put an echo here."""
-        self._lines: set[Line] = set()
+        self._lines: set[HeldConnection] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.after_fork()
         forks.register(self)
@@ -148,7 +148,7 @@ class SideLoop:
         with self._lock:
             if self._loop is None:
                 loop = new_loop()
-                self._wheel: Wheel[Line] = Wheel(loop, self._serve)
+                self._wheel: Wheel[HeldConnection] = Wheel(loop, self._serve)
                 self.soon = Soon(loop)
                 self._loop = loop  # after the wheel: `lag` is asked without the lock
                 self._thread = threading.Thread(target=self._run, args=(loop,), name="landline-loop", daemon=True)
@@ -187,10 +187,10 @@ class SideLoop:
         """Begin a line on a connection that is for nothing else."""
         assert self._loop is not None
         prepare(sock, self.patience)
-        line = Line(self._loop, sock, self._runtime.config.max_pending + len(hold.first), self)
+        line = HeldConnection(self._loop, sock, self._runtime.config.max_pending + len(hold.first), self)
         self.begin(line, hold, remote)
 
-    def begin(self, line: Line, hold: Hold, remote: str) -> None:
+    def begin(self, line: HeldConnection, hold: Hold, remote: str) -> None:
         """Hold a request: send what there is to tell at once, bring the line up to date, and let it join its feed."""
         is_first = not self._lines
         line.begin(hold, remote, self._runtime.authorizer.seconds_left(hold.grant) if hold.grant is not None else None)
@@ -313,7 +313,7 @@ class SideLoop:
             self._say_goodbye(line, max(RETURN_WITHIN, len(revoked) / RETURN_RATE))
         return True
 
-    async def _without_closed(self, hold: Hold, lines: list[Line], *, ask_log: bool) -> list[Line]:
+    async def _without_closed(self, hold: Hold, lines: list[HeldConnection], *, ask_log: bool) -> list[HeldConnection]:
         """Say goodbye to those lines to which what was read must not be sent, and return the others.
 
         Raises:
@@ -327,7 +327,7 @@ class SideLoop:
                 self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
         return [line for line in lines if line.grant not in closed]
 
-    def _is_revoked(self, line: Line) -> bool:
+    def _is_revoked(self, line: HeldConnection) -> bool:
         return self._runtime.authorizer.is_revoked(line.grant)
 
     def _retry_later(self) -> None:
@@ -340,7 +340,7 @@ class SideLoop:
         self._retrying = False
         self._deliver()
 
-    def _join(self, hold: Hold, lines: list[Line], cursor: Cursor) -> bool:
+    def _join(self, hold: Hold, lines: list[HeldConnection], cursor: Cursor) -> bool:
         """Let lines at `cursor` join their feed, told what lies between; False if only the log knows that."""
         self._deliver()
         if self._position is None:
@@ -372,13 +372,13 @@ class SideLoop:
                 self.spawn(self._ask_sources())
         return True
 
-    def _read_on(self, hold: Hold, lines: list[Line], cursor: Cursor) -> None:
+    def _read_on(self, hold: Hold, lines: list[HeldConnection], cursor: Cursor) -> None:
         """Have the log read for lines that only it can bring up to date."""
         for line in lines:
             line.away = True
         self.spawn(self._catch_up(hold, lines, cursor))
 
-    async def _catch_up(self, hold: Hold, lines: list[Line], cursor: Cursor) -> None:
+    async def _catch_up(self, hold: Hold, lines: list[HeldConnection], cursor: Cursor) -> None:
         """Read from the log for lines at `cursor` until they can join their feed."""
         while lines := await self._with_room(hold, lines, cursor):
             try:
@@ -403,7 +403,7 @@ class SideLoop:
             if not reading.more and self._join(hold, lines, cursor):
                 return
 
-    async def _with_room(self, hold: Hold, lines: list[Line], cursor: Cursor) -> list[Line]:
+    async def _with_room(self, hold: Hold, lines: list[HeldConnection], cursor: Cursor) -> list[HeldConnection]:
         """Wait until lines have taken what they were told; who takes long goes on alone, at its own pace."""
         if any(line.open and not line.flushed for line in lines):
             await asyncio.sleep(TICK)
@@ -416,7 +416,7 @@ class SideLoop:
                 self._read_on(hold, [line], cursor)
         return [line for line in lines if line.open and line.flushed]
 
-    def _tell_some(self, hold: Hold, lines: list[Line], reading: Reading, snapshots: list[Event]) -> None:
+    def _tell_some(self, hold: Hold, lines: list[HeldConnection], reading: Reading, snapshots: list[Event]) -> None:
         assert self._loop is not None
         data = self._render(hold, reading, snapshots)
         for line in lines:
@@ -437,7 +437,7 @@ class SideLoop:
         finally:
             self._asking = False
 
-    def ended(self, line: Line, reason: str) -> None:
+    def ended(self, line: HeldConnection, reason: str) -> None:
         """Count a line out."""
         self._feeds.part(line)
         self._lines.discard(line)
@@ -450,20 +450,20 @@ class SideLoop:
 
     # Deadlines: of a long poll, its answer; of a stream, its keepalive, and the end of what it was granted
 
-    def _due(self, line: Line) -> float:
+    def _due(self, line: HeldConnection) -> float:
         due = math.inf if line.due is None else line.due
         if line.transport.ends:
             return due
         written = max(line.written, line.feed.written) if line.feed is not None else line.written
         return min(due, written + self._runtime.config.keepalive)
 
-    def _look_at(self, line: Line, when: float) -> None:
+    def _look_at(self, line: HeldConnection, when: float) -> None:
         """Have a line served at a time; an earlier one that is set already stays, and sees to the rest."""
         if when < line.look:
             line.look = when
             self._wheel.add(line, when)
 
-    def _serve(self, line: Line, now: float) -> None:
+    def _serve(self, line: HeldConnection, now: float) -> None:
         if now < line.look:
             return  # of a held poll that was answered; the connection's next one has its own time
         line.look = math.inf
@@ -479,14 +479,14 @@ class SideLoop:
             line.written = now
             self._look_at(line, self._due(line))
 
-    def _keepalive(self, line: Line, position: Cursor, now: float) -> bytes:
+    def _keepalive(self, line: HeldConnection, position: Cursor, now: float) -> bytes:
         """Return a sign of life; made once for all equal lines of one turn of the wheel."""
         key = (line.transport, line.transports, position, now)
         if self._sign[0] != key:
             self._sign = key, line.transport.keepalive(position, self._endpoints.advice(line.transports), time.time())
         return self._sign[1]
 
-    def _answer(self, line: Line) -> None:
+    def _answer(self, line: HeldConnection) -> None:
         """Answer a long poll that nothing came for; its cursor stays, unless the window has left it behind."""
         assert line.cursor is not None
         at_hand = self._position is None or self._hub.since(line.cursor) is not None
@@ -508,7 +508,7 @@ class SideLoop:
         self._loop.call_later(LEAVE_WITHIN, self._stop)
         self.spawn(self._stop_when_empty())
 
-    def _say_goodbye(self, line: Line, spread: float) -> None:
+    def _say_goodbye(self, line: HeldConnection, spread: float) -> None:
         if line.transport.ends:
             self._answer(line)
         else:
