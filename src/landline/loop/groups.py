@@ -14,7 +14,7 @@ Key = tuple[Transport, tuple[str, ...], tuple[str, ...], str]
 snapshots are made for, where there are any."""
 
 
-class Feed:
+class Group:
     """Lines that stand at one position and are owed the same bytes.
 
     They read the same channels by the same transport, through the same kind of door.
@@ -33,63 +33,63 @@ class Feed:
         """Loop time of the last event told."""
 
 
-class Feeds:
+class Groups:
     """The feeds, by channel: an event costs what its readers cost, not what all lines cost."""
 
     def __init__(self) -> None:
-        self._feeds: dict[Key, Feed] = {}
-        self._by_channel: dict[str, set[Feed]] = {}
+        self._groups: dict[Key, Group] = {}
+        self._by_channel: dict[str, set[Group]] = {}
 
-    def __iter__(self) -> Iterator[Feed]:
-        return iter(self._feeds.values())
+    def __iter__(self) -> Iterator[Group]:
+        return iter(self._groups.values())
 
     def join(self, hold: Hold, lines: Iterable[HeldConnection]) -> None:
         """Put lines into their feed, which is made if there is none."""
         key = _key(hold)
-        feed = self._feeds.get(key)
-        if feed is None:
-            feed = self._feeds[key] = Feed(hold)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(hold)
             for name in hold.names:
-                self._by_channel.setdefault(name, set()).add(feed)
+                self._by_channel.setdefault(name, set()).add(group)
         for line in lines:
-            line.feed = feed
-            line.told -= feed.told
-            feed.lines.add(line)
+            line.group = group
+            line.told -= group.told
+            group.lines.add(line)
 
     def part(self, line: HeldConnection) -> None:
         """Take a line out of its feed, if it is in one, and the feed away with its last."""
-        feed = line.feed
-        if feed is None:
+        group = line.group
+        if group is None:
             return
-        line.feed = None
-        line.told += feed.told
-        feed.lines.discard(line)
-        if not feed.lines:
-            self._drop(feed)
+        line.group = None
+        line.told += group.told
+        group.lines.discard(line)
+        if not group.lines:
+            self._drop(group)
 
-    def take(self, feed: Feed) -> Iterable[HeldConnection]:
+    def take(self, group: Group) -> Iterable[HeldConnection]:
         """Take all lines out of a feed at once, and the feed away."""
-        lines, feed.lines = feed.lines, set()
+        lines, group.lines = group.lines, set()
         for line in lines:
-            line.feed = None
-            line.told += feed.told
-        self._drop(feed)
+            line.group = None
+            line.told += group.told
+        self._drop(group)
         return lines
 
-    def owed(self, events: Iterable[Event]) -> dict[Feed, list[Event]]:
+    def owed(self, events: Iterable[Event]) -> dict[Group, list[Event]]:
         """Return the events that each feed is owed, in their order."""
-        found: dict[Feed, list[Event]] = {}
+        found: dict[Group, list[Event]] = {}
         for event in events:
-            for feed in self._by_channel.get(event.channel, ()):
-                found.setdefault(feed, []).append(event)
+            for group in self._by_channel.get(event.channel, ()):
+                found.setdefault(group, []).append(event)
         return found
 
-    def _drop(self, feed: Feed) -> None:
-        del self._feeds[_key(feed.hold)]
-        for name in feed.hold.names:
-            feeds = self._by_channel[name]
-            feeds.discard(feed)
-            if not feeds:
+    def _drop(self, group: Group) -> None:
+        del self._groups[_key(group.hold)]
+        for name in group.hold.names:
+            groups = self._by_channel[name]
+            groups.discard(group)
+            if not groups:
                 del self._by_channel[name]
 
 

@@ -16,7 +16,7 @@ from ..serve.endpoints import Hold
 from .buffered import Outlet
 
 if TYPE_CHECKING:
-    from .groups import Feed
+    from .groups import Group
 
 
 class Owner(Protocol):
@@ -84,7 +84,7 @@ class HeldConnection(Outlet):
         """Whether a request is held on it."""
         self.away = False
         """Whether somebody is reading the log for it, and will come back to it: until then it is for nothing else."""
-        self.feed: Feed | None = None
+        self.group: Group | None = None
         self.look = math.inf
         """When the side loop looks at it next; never, unless it is told to."""
         self._owner = owner

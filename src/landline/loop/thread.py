@@ -1,7 +1,7 @@
 """The side loop: an asyncio loop in a daemon thread beside the WSGI threads, which owns every held connection.
 
 Lines that read the same channels by the same transport stand at the same position and are owed the same bytes:
-they form a `Feed`. An event costs one rendering for each feed that reads its channel, and one `send` for each line.
+they form a `Group`. An event costs one rendering for each feed that reads its channel, and one `send` for each line.
 
 Who touches what: everything here belongs to the loop's thread, but `hold`, `admit`, `full`, `start`, `close` and the
 hub's wake-up, which may be called from any. Those share `_lock`, `_admitted`, `_thread` and `_loop`.
@@ -40,7 +40,7 @@ from ..serve.runtime import Runtime
 from .buffered import prepare
 from .deadlines import TICK, Wheel
 from .eventloop import Guest, Soon, new_loop
-from .groups import Feed, Feeds
+from .groups import Group, Groups
 from .held import HeldConnection
 
 RETRY_PAUSE = 1.0
@@ -96,7 +96,7 @@ class SideLoop:
         self._lines = set()
         self.guests: list[Guest] = []
         """Who else lives in the loop, and must leave with it."""
-        self._feeds = Feeds()
+        self._groups = Groups()
         self._position: Cursor | None = None
         self._asking = self._retrying = False
         self._sign: tuple[object, bytes] = (None, b"")
@@ -253,23 +253,23 @@ class SideLoop:
             if any(event.channel == RESERVED for event in events) and not self._end_revoked():
                 return
             tail = self._position = Cursor(events[-1].epoch, events[-1].offset)
-            for feed, theirs in self._feeds.owed(events).items():
-                self._tell(feed, theirs, tail)
+            for group, theirs in self._groups.owed(events).items():
+                self._tell(group, theirs, tail)
 
-    def _tell(self, feed: Feed, events: list[Event], tail: Cursor) -> None:
+    def _tell(self, group: Group, events: list[Event], tail: Cursor) -> None:
         """Render events once, in pages as the wire wants them, and send the bytes to each line of a feed."""
         assert self._loop is not None
-        while events and feed.lines:
+        while events and group.lines:
             reading = page(events, tail, tail, None, PAGE_EVENTS)
-            data = self._render(feed.hold, reading, [])
-            feed.told += len(reading.events)
-            feed.written = self._loop.time()
+            data = self._render(group.hold, reading, [])
+            group.told += len(reading.events)
+            group.written = self._loop.time()
             events = events[len(reading.events) :]
-            if feed.hold.transport.ends:
-                for line in self._feeds.take(feed):
+            if group.hold.transport.ends:
+                for line in self._groups.take(group):
                     line.finish(data)
             else:
-                for line in list(feed.lines):
+                for line in list(group.lines):
                     line.write(data)
 
     def _render(self, hold: Hold, reading: Reading, snapshots: list[Event]) -> bytes:
@@ -289,11 +289,11 @@ class SideLoop:
         self._position = tail
         if before is None:
             return
-        for feed in list(self._feeds):
-            lines = list(feed.lines)
+        for group in list(self._groups):
+            lines = list(group.lines)
             for line in lines:
-                self._feeds.part(line)
-            self._read_on(feed.hold, lines, before)
+                self._groups.part(line)
+            self._read_on(group.hold, lines, before)
 
     def _end_revoked(self) -> bool:
         """Say goodbye to lines whose grants are revoked, or whose channels another app guards now.
@@ -303,8 +303,8 @@ class SideLoop:
         It looks at every line: revocations are rare.
         """
         try:
-            closed = {feed for feed in self._feeds if self._runtime.apps.closes(feed.hold.items)}
-            revoked = [line for line in self._lines if line.open and (line.feed in closed or self._is_revoked(line))]
+            closed = {group for group in self._groups if self._runtime.apps.closes(group.hold.items)}
+            revoked = [line for line in self._lines if line.open and (line.group in closed or self._is_revoked(line))]
         except LogError as error:
             self._hub.warn("Held lines wait until the log can say which grants are revoked.", error)
             self._retry_later()
@@ -366,7 +366,7 @@ class SideLoop:
         for line in lines:
             line.away = False
         if lines:
-            self._feeds.join(hold, lines)
+            self._groups.join(hold, lines)
             if not self._asking and any(_has_source(item) for item in hold.items):
                 self._asking = True
                 self.spawn(self._ask_sources())
@@ -431,7 +431,9 @@ class SideLoop:
     async def _ask_sources(self) -> None:
         """Ask the sources of what the lines read, when each is due, for as long as there are any."""
         try:
-            while items := {item.name: item for feed in self._feeds for item in feed.hold.items if _has_source(item)}:
+            while items := {
+                item.name: item for group in self._groups for item in group.hold.items if _has_source(item)
+            }:
                 due = await self.call(self._runtime.sources.ask, list(items.values()))
                 await asyncio.sleep(due)
         finally:
@@ -439,7 +441,7 @@ class SideLoop:
 
     def ended(self, line: HeldConnection, reason: str) -> None:
         """Count a line out."""
-        self._feeds.part(line)
+        self._groups.part(line)
         self._lines.discard(line)
         self.dismiss(line.remote)
         if not self._lines:
@@ -454,7 +456,7 @@ class SideLoop:
         due = math.inf if line.due is None else line.due
         if line.transport.ends:
             return due
-        written = max(line.written, line.feed.written) if line.feed is not None else line.written
+        written = max(line.written, line.group.written) if line.group is not None else line.written
         return min(due, written + self._runtime.config.keepalive)
 
     def _look_at(self, line: HeldConnection, when: float) -> None:
@@ -474,7 +476,7 @@ class SideLoop:
         elif line.due is not None and line.due <= now:
             self._say_goodbye(line, RETURN_LEAST)  # grants end at times of their own: nobody has to be spread
         else:
-            if line.feed is not None and self._position is not None:
+            if line.group is not None and self._position is not None:
                 line.write(self._keepalive(line, self._position, now))
             line.written = now
             self._look_at(line, self._due(line))
@@ -490,10 +492,10 @@ class SideLoop:
         """Answer a long poll that nothing came for; its cursor stays, unless the window has left it behind."""
         assert line.cursor is not None
         at_hand = self._position is None or self._hub.since(line.cursor) is not None
-        cursor = line.cursor if at_hand or line.feed is None else self._position
+        cursor = line.cursor if at_hand or line.group is None else self._position
         assert cursor is not None
         line.finish(line.transport.keepalive(cursor, self._endpoints.advice(line.transports), time.time()))
-        self._feeds.part(line)
+        self._groups.part(line)
 
     # The end
 
