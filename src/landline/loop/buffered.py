@@ -12,7 +12,7 @@ LINGER = 2.0
 on its way (RFC 9112 §9.6)."""
 
 
-class Outlet:
+class BufferedSocket:
     """A socket, and what waits to be sent on it.
 
     Ten thousand of these are the point of this package, so one is a socket and a few words: no transport, no

@@ -13,7 +13,7 @@ from ..cursor import Cursor
 from ..protocol.transport import Transport
 from ..protocol.websocket import Incoming
 from ..serve.endpoints import Hold
-from .buffered import Outlet
+from .buffered import BufferedSocket
 
 if TYPE_CHECKING:
     from .groups import Group
@@ -33,7 +33,7 @@ class Owner(Protocol):
         """Called once for each held request, when it is no more, with a word for the reason."""
 
 
-class HeldConnection(Outlet):
+class HeldConnection(BufferedSocket):
     """A connection that a request is held on, from `begin` on.
 
     Args:
