@@ -84,7 +84,7 @@ class Door:
         endpoints: Any = app.wsgi_app
         self.listener = Listener("127.0.0.1:1", endpoints._endpoints, cast(SideLoop, _Side()))
         self.listener.loop, self.listener._started = cast(asyncio.AbstractEventLoop, _Loop()), True
-        self.listener.wheel = SimpleNamespace(add=lambda *_: None)  # type: ignore[assignment]
+        self.listener.deadlines = SimpleNamespace(add=lambda *_: None)  # type: ignore[assignment]
         self._ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         self._connection = Connection(self.listener, theirs, "127.0.0.1")

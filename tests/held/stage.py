@@ -15,7 +15,7 @@ from typing import Any
 
 from flask import Flask
 from landline.cursor import Cursor
-from landline.loop.deadlines import Wheel
+from landline.loop.deadlines import Deadlines
 from landline.loop.eventloop import Soon
 from landline.loop.thread import SideLoop
 from landline.protocol.reply import Reply
@@ -73,7 +73,7 @@ class Stage:
         self.side._loop = loop
         self.side._executor = InPlace()  # type: ignore[assignment]
         self.side._tasks = set()
-        self.side._wheel = Wheel(loop, self.side._serve)
+        self.side._deadlines = Deadlines(loop, self.side._serve)
         self.side.soon = Soon(loop)
         self.epoch = self._tail().epoch
 
@@ -87,8 +87,8 @@ class Stage:
         for task in self.side._tasks:
             task.cancel()
         self.turn()
-        if self.side._wheel._timer is not None:
-            self.side._wheel._timer.cancel()
+        if self.side._deadlines._timer is not None:
+            self.side._deadlines._timer.cancel()
         self._undo.close()
         self.runtime.close()
 

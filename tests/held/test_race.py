@@ -19,7 +19,7 @@ from flask import Flask
 from flask_landline import Landline, LogError
 from landline.cursor import Cursor
 from landline.loop import thread as sideloop_module
-from landline.loop.deadlines import Wheel
+from landline.loop.deadlines import Deadlines
 from landline.loop.held import HeldConnection
 from landline.loop.http import Connection
 from landline.loop.listener import Listener
@@ -174,7 +174,7 @@ def test_published_while_a_client_asks_ahead_on_one_connection(app: Flask, loop:
         stream.ask()
         listener = Listener("127.0.0.1:1", stage.endpoints, stage.side)
         listener.loop, listener._started = loop, True
-        listener.wheel = Wheel(loop, lambda connection, now: connection.serve(now))
+        listener.deadlines = Deadlines(loop, lambda connection, now: connection.serve(now))
         ours, theirs = stage.pair()
         connection = Connection(listener, ours, "-")
         target = f"/landline/poll?channel=news&wait=20&cursor={stage.epoch}"
@@ -186,8 +186,8 @@ def test_published_while_a_client_asks_ahead_on_one_connection(app: Flask, loop:
         stream.read()
         bodies = re.findall(rb'\{"data": .*\}(?=HTTP|$)', received(theirs).replace(b"\r\n", b"\n"))
         connection.close("left")
-        assert listener.wheel._timer is not None
-        listener.wheel._timer.cancel()
+        assert listener.deadlines._timer is not None
+        listener.deadlines._timer.cancel()
         told = [[event["offset"] for event in json.loads(body)["data"]] for body in bodies]
         assert [offsets[0] for offsets in told] == stage.published
         assert stream.offsets == stage.published
@@ -219,7 +219,7 @@ def test_connection_is_looked_at_for_the_poll_it_holds_now(app: Flask, loop: asy
         for wait, looks in ((20.0, 1), (30.0, 1), (10.0, 2), (12.0, 2)):
             stage.side.admit("-")
             stage.side.begin(line, hold._replace(wait=wait), "-")
-            assert sum(map(len, stage.side._wheel._due.values())) == looks, wait
+            assert sum(map(len, stage.side._deadlines._due.values())) == looks, wait
             line.end("done")
         stage.side.admit("-")
         stage.side.begin(line, hold._replace(wait=15.0), "-")
@@ -241,7 +241,7 @@ def test_who_reads_for_an_answered_poll_tells_nothing_to_the_next_one(
     with Stage(app, loop, {}, here=True) as stage:
         listener = Listener("127.0.0.1:1", stage.endpoints, stage.side)
         listener.loop, listener._started = loop, True
-        listener.wheel = Wheel(loop, lambda connection, now: connection.serve(now))
+        listener.deadlines = Deadlines(loop, lambda connection, now: connection.serve(now))
         ours, theirs = stage.pair()
         connection = Connection(listener, ours, "-")
         slow: Future[Any] = Future()
@@ -267,5 +267,5 @@ def test_who_reads_for_an_answered_poll_tells_nothing_to_the_next_one(
         assert received(theirs) == b""
         assert not connection.open
         connection.close("left")
-        assert listener.wheel._timer is not None
-        listener.wheel._timer.cancel()
+        assert listener.deadlines._timer is not None
+        listener.deadlines._timer.cancel()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from flask_landline import Refusal
 from landline.loop import thread as sideloop
-from landline.loop.deadlines import Wheel
+from landline.loop.deadlines import Deadlines
 from landline.protocol.request import Request
 from landline.serve.endpoints import ALL, POLL_ONLY, Endpoints, Hold
 from landline.serve.pressure import STRETCH, Meter
@@ -120,7 +120,7 @@ def test_meter_looks_at_what_is_held(orders: App) -> None:
 
 
 def test_meter_looks_at_how_late_the_side_loop_is(orders: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Wheel, "lag", 3.0)
+    monkeypatch.setattr(Deadlines, "lag", 3.0)
     assert wire_of(orders).meter.observe() == (0.0, 0.0)  # there is none yet
     orders.flask.wsgi_app.sideloop.start()  # type: ignore[attr-defined]
     assert wire_of(orders).meter.observe() == (0.0, 3.0)

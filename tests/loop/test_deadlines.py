@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 import pytest
-from landline.loop.deadlines import TICK, Wheel
+from landline.loop.deadlines import TICK, Deadlines
 
 
 class Loop:
@@ -44,15 +44,15 @@ def loop() -> Loop:
     return Loop()
 
 
-def wheel_of(loop: Loop, serve: Any) -> Wheel[str]:
-    return Wheel(loop, serve)  # type: ignore[arg-type]
+def wheel_of(loop: Loop, serve: Any) -> Deadlines[str]:
+    return Deadlines(loop, serve)  # type: ignore[arg-type]
 
 
 def test_things_are_served_once_and_in_time_by_one_timer(loop: Loop) -> None:
     served: list[tuple[str, float]] = []
-    wheel = wheel_of(loop, lambda item, now: served.append((item, now)))
+    deadlines = wheel_of(loop, lambda item, now: served.append((item, now)))
     for item, when in (("late", 3.0), ("early", 1.0), ("early too", 1.0 - TICK / 2)):
-        wheel.add(item, when)
+        deadlines.add(item, when)
         assert len(loop.timers) == 1
     loop.advance(10)
     assert served == [("early", 1.0), ("early too", 1.0), ("late", 3.0)]
@@ -65,10 +65,10 @@ def test_what_is_early_may_be_added_again_while_it_is_served(loop: Loop) -> None
     def serve(item: str, now: float) -> None:
         served.append(now)
         if len(served) < 3:
-            wheel.add(item, now + 1)
+            deadlines.add(item, now + 1)
 
-    wheel = wheel_of(loop, serve)
-    wheel.add("line", 1.0)
+    deadlines = wheel_of(loop, serve)
+    deadlines.add("line", 1.0)
     loop.advance(10)
     assert served == [1.0, 2.0, 3.0]
 
@@ -81,9 +81,9 @@ def test_one_failure_ends_nobody_elses_deadline(loop: Loop, caplog: pytest.LogCa
             raise RuntimeError("bad luck")
         served.append(item)
 
-    wheel = wheel_of(loop, serve)
+    deadlines = wheel_of(loop, serve)
     for item, when in (("bad", 1.0), ("beside it", 1.0), ("after it", 2.0)):
-        wheel.add(item, when)
+        deadlines.add(item, when)
     with caplog.at_level(logging.ERROR, "flask_landline"):
         loop.advance(10)
     assert served == ["beside it", "after it"]
@@ -93,15 +93,15 @@ def test_one_failure_ends_nobody_elses_deadline(loop: Loop, caplog: pytest.LogCa
 def test_lag_is_how_late_the_last_turn_was_or_the_next_one_is(loop: Loop) -> None:
     """A loop that is stuck never tells: so it is asked from outside, by another clock."""
     now = 0.0
-    wheel = Wheel[str](loop, lambda item, now: wheel.add(item, now + 10), clock=lambda: now)  # type: ignore[arg-type]
-    assert wheel.lag == 0
-    wheel.add("line", 1.0)
-    assert wheel.lag == 0
+    deadlines = Deadlines[str](loop, lambda item, now: deadlines.add(item, now + 10), clock=lambda: now)  # type: ignore[arg-type]
+    assert deadlines.lag == 0
+    deadlines.add("line", 1.0)
+    assert deadlines.lag == 0
     now = 4.0
-    assert wheel.lag == 3
+    assert deadlines.lag == 3
     loop.now = 4.0
     loop.advance(0)
-    assert wheel.lag == 3
+    assert deadlines.lag == 3
     loop.advance(20)
     now = loop.now
-    assert wheel.lag == 0
+    assert deadlines.lag == 0

@@ -17,7 +17,7 @@ logger = logging.getLogger("flask_landline")
 T = TypeVar("T")
 
 
-class Wheel(Generic[T]):
+class Deadlines(Generic[T]):
     """Serves each thing once, at the first tick at or after its time; touched by its loop's thread alone.
 
     There is no way to take a thing out: `serve` looks whether it still matters, and adds it again if it is early.

@@ -108,7 +108,7 @@ class Connection(HeldConnection):
         """Whether the parser is within a request."""
         self._url = b""
         self._headers: dict[str, str] = {}
-        listener.wheel.add(self, self.written + HEAD_WITHIN)
+        listener.deadlines.add(self, self.written + HEAD_WITHIN)
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
@@ -178,9 +178,9 @@ class Connection(HeldConnection):
             return  # closed, or somebody else's by now
         due = self.written + KEEP_ALIVE if self._begun is None else self._begun + HEAD_WITHIN
         if self._busy:
-            self._listener.wheel.add(self, now + HEAD_WITHIN)
+            self._listener.deadlines.add(self, now + HEAD_WITHIN)
         elif due > now:
-            self._listener.wheel.add(self, due)
+            self._listener.deadlines.add(self, due)
         else:
             # See SECURITY.md: silent-connections
             self.close("late")

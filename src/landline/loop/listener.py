@@ -25,7 +25,7 @@ from ..errors import LogError, UsageError
 from ..serve.endpoints import Endpoints
 from .buffered import prepare
 from .claim import Claim, path_of
-from .deadlines import Wheel
+from .deadlines import Deadlines
 from .http import Connection, Plain
 from .thread import SideLoop
 
@@ -131,7 +131,7 @@ class Listener:
 
     def _begin(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.wheel: Wheel[Connection] = Wheel(self.loop, lambda connection, now: connection.serve(now))
+        self.deadlines: Deadlines[Connection] = Deadlines(self.loop, lambda connection, now: connection.serve(now))
         if self not in self.sideloop.guests:
             self.sideloop.guests.append(self)
         self._open()

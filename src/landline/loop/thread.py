@@ -38,7 +38,7 @@ from ..serve import access_log
 from ..serve.endpoints import Endpoints, Hold
 from ..serve.runtime import Runtime
 from .buffered import prepare
-from .deadlines import TICK, Wheel
+from .deadlines import TICK, Deadlines
 from .eventloop import Guest, Soon, new_loop
 from .groups import Group, Groups
 from .held import HeldConnection
@@ -117,7 +117,7 @@ class SideLoop:
     @property
     def lag(self) -> float:
         """Seconds by which the loop is late with what is due for its lines."""
-        return self._wheel.lag if self._loop is not None else 0.0
+        return self._deadlines.lag if self._loop is not None else 0.0
 
     def admit(self, remote: str) -> None:
         """Count one more line of an address, which must then be held.
@@ -148,7 +148,7 @@ class SideLoop:
         with self._lock:
             if self._loop is None:
                 loop = new_loop()
-                self._wheel: Wheel[HeldConnection] = Wheel(loop, self._serve)
+                self._deadlines: Deadlines[HeldConnection] = Deadlines(loop, self._serve)
                 self.soon = Soon(loop)
                 self._loop = loop  # after the wheel: `lag` is asked without the lock
                 self._thread = threading.Thread(target=self._run, args=(loop,), name="landline-loop", daemon=True)
@@ -463,7 +463,7 @@ class SideLoop:
         """Have a line served at a time; an earlier one that is set already stays, and sees to the rest."""
         if when < line.look:
             line.look = when
-            self._wheel.add(line, when)
+            self._deadlines.add(line, when)
 
     def _serve(self, line: HeldConnection, now: float) -> None:
         if now < line.look:
