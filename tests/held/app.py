@@ -86,7 +86,7 @@ def create_app() -> Flask:
         app.wsgi_app.sideloop.incoming = (  # type: ignore[attr-defined]
             lambda: Incoming(on_frame=Echo(), max_message=32 * 1024 * 1024)
         )
-    app.add_url_rule("/plain", view_func=plain)
+    app.add_url_rule("/plain", view_func=poll_key)
     app.add_url_rule("/facts", view_func=facts)
     app.add_url_rule("/publish/<path:channel>", view_func=publish, methods=["POST"])
     app.add_url_rule("/shut-out/<who>", view_func=shut_out, methods=["POST"])
@@ -133,7 +133,7 @@ def create_checked_app() -> "WSGIApplication":
     return app
 
 
-def plain() -> str:
+def poll_key() -> str:
     return "plain"
 
 

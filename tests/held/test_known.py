@@ -110,11 +110,11 @@ def test_another_header_is_another_request(other: str, orders: App) -> None:
     with Door(orders.flask) as door:
         expected = one(door, with_other)
     with Door(orders.flask) as door:
-        plain = [one(door, request), one(door, request)][1]
+        poll_key = [one(door, request), one(door, request)][1]
         found = one(door, with_other)
     assert found == expected
     assert (found.headers["Connection"] == "close") is other.startswith("Connection")
-    assert plain.headers["Connection"] == "keep-alive"
+    assert poll_key.headers["Connection"] == "keep-alive"
 
 
 def test_old_version_is_not_offered_a_socket_by_a_new_ones_answer(orders: App) -> None:

@@ -39,7 +39,7 @@ MAX_PENDING = 1024 * 1024
 """Bytes of answers that may wait for one client to take them: four polls full of events."""
 
 
-class Plain(NamedTuple):
+class PollKey(NamedTuple):
     """What a poll asks that may be answered as it was before.
 
     It is a GET without `If-None-Match`, without `Origin`, and not a foreign page's.
@@ -57,13 +57,13 @@ class Plain(NamedTuple):
     """Whether the same bytes may come again: a client that writes another `_` each time never sends them twice."""
 
 
-class Heard(NamedTuple):
+class Pending(NamedTuple):
     """A request that has come in."""
 
     request: Request
     offer: tuple[str, ...]
     keep: bool
-    plain: Plain | None
+    poll_key: PollKey | None
 
 
 class Connection(HeldConnection):
@@ -98,7 +98,7 @@ class Connection(HeldConnection):
         self._listener = listener
         self._peer = remote
         self._parser = httptools.HttpRequestParser(self)
-        self._queue: list[Heard] = []
+        self._queue: list[Pending] = []
         self._early = b""
         self._busy = self._keep = False
         self._size = 0
@@ -147,7 +147,7 @@ class Connection(HeldConnection):
         # A proxy that speaks HTTP/1.0 has no Upgrade (RFC 9110 §7.8).
         offer = STREAM_OR_POLL if self._parser.get_http_version() == "1.0" else ALL
         forwarded = headers.get("x-forwarded-for")
-        plain = None
+        poll_key = None
         # See SECURITY.md: foreign-polls-are-not-known
         if (
             method == "GET"
@@ -157,9 +157,9 @@ class Connection(HeldConnection):
             and not is_from_elsewhere(headers.get("sec-fetch-dest"), headers.get("sec-fetch-site"))
         ):
             credentials = endpoints.authorizer.credentials_of(headers) if is_with_grant(query) else ()
-            plain = Plain(query, offer, credentials, forwarded, keep, query == asked)
+            poll_key = PollKey(query, offer, credentials, forwarded, keep, query == asked)
         request = Request(method, path, query, headers, endpoints.limits.address(self._peer, forwarded))
-        self._queue.append(Heard(request, offer, keep, plain))
+        self._queue.append(Pending(request, offer, keep, poll_key))
 
     @property
     def resting(self) -> bool:
@@ -191,8 +191,8 @@ class Connection(HeldConnection):
 
     def _received(self, data: bytes) -> None:
         # Where a request begins its bytes alone decide what it is, and whoever polls sends the same ones again.
-        plain = self._listener.known.get(data)
-        if plain is not None and self._begins and self._answer_cached(plain):
+        poll_key = self._listener.known.get(data)
+        if poll_key is not None and self._begins and self._answer_cached(poll_key):
             self._size, self._begun = 0, None
         elif not data:
             self.close("done" if self.finishing else "gone")
@@ -236,19 +236,19 @@ class Connection(HeldConnection):
 
     def _note(self, data: bytes) -> None:
         """Know a poll by its bytes from now on, if they were one, and nothing more."""
-        plain = self._queue[0].plain if len(self._queue) == 1 and not self._within else None
-        if plain is not None and plain.repeats:
-            self._listener.know(data, plain)
+        poll_key = self._queue[0].poll_key if len(self._queue) == 1 and not self._within else None
+        if poll_key is not None and poll_key.repeats:
+            self._listener.know(data, poll_key)
 
     def _next(self) -> None:
         """Answer the requests that have come in, in their order."""
         endpoints = self._listener.endpoints
         while self._queue and not self._busy and self.open:
-            heard = self._queue.pop(0)
-            request, keep = heard.request, heard.keep
-            if heard.plain is not None and self._answer_cached(heard.plain):
+            pending = self._queue.pop(0)
+            request, keep = pending.request, pending.keep
+            if pending.poll_key is not None and self._answer_cached(pending.poll_key):
                 continue
-            transports = POLL_ONLY if self._listener.sideloop.full else heard.offer
+            transports = POLL_ONLY if self._listener.sideloop.full else pending.offer
             if request.path not in endpoints.paths:
                 self._answer(not_here(request.path, endpoints.paths), keep, head_only=request.method == "HEAD")
             elif endpoints.needs_app(request):
@@ -258,18 +258,20 @@ class Connection(HeldConnection):
             else:
                 self._finish(request, keep, endpoints.handle(request, transports, close=not keep))
 
-    def _answer_cached(self, plain: Plain) -> bool:
+    def _answer_cached(self, poll_key: PollKey) -> bool:
         """Answer a poll as the same one was answered before; False if it was not, or something is new since."""
         listener = self._listener
         remote = self._peer
-        if plain.forwarded is not None:
-            remote = listener.endpoints.limits.address(remote, plain.forwarded)
-        transports = POLL_ONLY if listener.sideloop.full else plain.offer
-        outcome = listener.endpoints.cached(plain.query, transports, plain.credentials, remote, close=not plain.keep)
+        if poll_key.forwarded is not None:
+            remote = listener.endpoints.limits.address(remote, poll_key.forwarded)
+        transports = POLL_ONLY if listener.sideloop.full else poll_key.offer
+        outcome = listener.endpoints.cached(
+            poll_key.query, transports, poll_key.credentials, remote, close=not poll_key.keep
+        )
         if isinstance(outcome, Reply):
-            self._answer(outcome, plain.keep)
+            self._answer(outcome, poll_key.keep)
         elif outcome is not None:
-            self._hold(outcome, remote, plain.keep)
+            self._hold(outcome, remote, poll_key.keep)
         return outcome is not None
 
     async def _handle_slowly(self, request: Request, transports: tuple[str, ...], keep: bool) -> None:
