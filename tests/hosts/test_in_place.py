@@ -171,15 +171,15 @@ def test_budget_is_never_exceeded_by_those_who_come_together(make_app: Callable[
     app = make_app(held_threads=3, hold=0.05)
     app.live.channel("orders")
     most: list[int] = []
-    wait = places_module.Places._long_poll
+    wait = places_module.BlockingHolds._long_poll
 
     def long_poll(places, *args):
         most.append(places._held)
         return wait(places, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(places_module.Places, "free", True)
-        patch.setattr(places_module.Places, "_long_poll", long_poll)
+        patch.setattr(places_module.BlockingHolds, "free", True)
+        patch.setattr(places_module.BlockingHolds, "_long_poll", long_poll)
         answers = in_threads(*[lambda: app.poll("orders", wait="20", threads=True)] * 12)
     assert {(answer.status, answer.json["data"]) for answer in answers} == {(200, None)}
     assert 0 < max(most) <= 3

@@ -222,7 +222,7 @@ def test_head_is_a_get_without_its_body(query: str, orders: App) -> None:
 
 
 def test_head_is_not_held(orders: App, monkeypatch) -> None:
-    monkeypatch.delattr("landline.hosts.wsgi.in_place.Places.hold")
+    monkeypatch.delattr("landline.hosts.wsgi.in_place.BlockingHolds.hold")
     cursor = orders.poll("orders").cursor
     assert orders.ask(f"channel=orders&cursor={cursor}&wait=20", method="HEAD", threads=True).status == 200
 

@@ -43,7 +43,7 @@ class _Visit:
         self.told = told
 
 
-class Places:
+class BlockingHolds:
     """A budget of requests of this process that may wait where they are; safe to use from any of them.
 
     `threading` is right for greenlets too: gevent's worker has replaced what is in it.

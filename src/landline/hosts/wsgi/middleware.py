@@ -22,7 +22,7 @@ from ...serve.endpoints import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL, Endpoi
 from ...serve.runtime import Runtime
 from . import takeover as detach
 from .gunicorn import send
-from .in_place import Places
+from .in_place import BlockingHolds
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -57,8 +57,8 @@ class WireMiddleware:
         )
         """The second door, which opens with the first request through this one."""
         runtime.closing.append(self.sideloop.close)
-        self._threads = Places(runtime, self._endpoints, runtime.config.held_threads)
-        self._greenlets = Places(runtime, self._endpoints, self.sideloop.budget, is_ending=detach.is_ending)
+        self._threads = BlockingHolds(runtime, self._endpoints, runtime.config.held_threads)
+        self._greenlets = BlockingHolds(runtime, self._endpoints, self.sideloop.budget, is_ending=detach.is_ending)
         self._endpoints.meter.observe = lambda: (max(self.sideloop.taken, self._greenlets.taken), self.sideloop.lag)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
