@@ -41,7 +41,7 @@ logger = logging.getLogger("flask_landline")
 Identity = Callable[[], Any]
 
 
-class Asking:
+class ReaderView:
     """Asks one app.
 
     Args:

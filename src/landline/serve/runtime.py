@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Flask
 from flask_landline.late_keys import LateKeys
-from flask_landline.reader_view import Asking
+from flask_landline.reader_view import ReaderView
 
 from ..access.apps import Apps
 from ..access.authorizer import Authorizer, Grant, keep_for
@@ -67,7 +67,7 @@ class Runtime:
         self.apps = Apps(app.name, channels, self.log, self.hub, self.config)
         self.forwarded = Forwarded(self.config.trusted_hops, lambda: app.wsgi_app)
         self.authorizer = Authorizer(
-            app, self.hub, self.config, Asking(app, self.config.identity), forwarded=self.forwarded
+            app, self.hub, self.config, ReaderView(app, self.config.identity), forwarded=self.forwarded
         )
         self.closing: list[Callable[[], None]] = []
         """What to call before the log is closed: others who read it."""
