@@ -25,7 +25,7 @@ from landline.protocol.problem import KINDS, problem
 from landline.protocol.request import (
     MAX_CHANNELS,
     MAX_NONCE,
-    Ask,
+    Query,
     Request,
     encode_query,
     parse_poll,
@@ -74,7 +74,7 @@ def stream(data: bytes) -> None:
     _check_ask(lambda: parse_stream(encode_query(query), header), parse_stream)
 
 
-def _check_ask(understand: Callable[[], Ask], parse: Callable[[str], Ask]) -> None:
+def _check_ask(understand: Callable[[], Query], parse: Callable[[str], Query]) -> None:
     try:
         ask = understand()
     except Refusal as refusal:

@@ -10,7 +10,7 @@ from landline.cursor import Cursor, Word
 from landline.protocol.request import (
     MAX_CHANNELS,
     MAX_QUERY,
-    Ask,
+    Query,
     parse_poll,
     parse_socket,
     parse_stream,
@@ -23,35 +23,35 @@ CURSOR = Cursor("k3f9a2zq", 1042)
 @pytest.mark.parametrize(
     ("query", "ask"),
     [
-        ("channel=a", Ask(("a",), Word.NOW)),
-        ("channel=b&channel=a", Ask(("b", "a"), Word.NOW)),
-        ("channel=a&cursor=k3f9a2zq-1042", Ask(("a",), CURSOR)),
-        ("cursor=k3f9a2zq%2D1042&channel=%61", Ask(("a",), CURSOR)),
-        ("channel=a&cursor=now", Ask(("a",), Word.NOW)),
-        ("channel=a&cursor=start", Ask(("a",), Word.START)),
-        ("channel=a&cursor=", Ask(("a",), Word.LOST)),
-        ("channel=a&cursor", Ask(("a",), Word.LOST)),
-        ("channel=a&wait=20", Ask(("a",), Word.NOW, 20.0)),
-        ("channel=a&wait=0", Ask(("a",), Word.NOW, 0.0)),
-        ("channel=a&wait=0.5", Ask(("a",), Word.NOW, 0.5)),
-        ("channel=a&wait=999999.999999", Ask(("a",), Word.NOW, 999999.999999)),
-        ("channel=a&grant=xyz", Ask(("a",), Word.NOW, grant="xyz")),
-        ("channel=a&grant=", Ask(("a",), Word.NOW, grant="")),
-        ("channel=room/3", Ask(("room/3",), Word.NOW)),
-        ("channel=room%2F3", Ask(("room/3",), Word.NOW)),
-        ("channel=a+b", Ask(("a b",), Word.NOW)),
-        ("channel=a%20b", Ask(("a b",), Word.NOW)),
-        ("channel=a%2Bb", Ask(("a+b",), Word.NOW)),
-        ("channel=gr%C3%BC%C3%9Fe", Ask(("grüße",), Word.NOW)),
-        ("channel=a%0D%0AX", Ask(("a\r\nX",), Word.NOW)),
-        ("channel=", Ask(("",), Word.NOW)),
-        ("&&channel=a&&", Ask(("a",), Word.NOW)),
-        ("channel=a&_=1700000000", Ask(("a",), Word.NOW)),
-        ("_=1&channel=a&_=2&%5F&_", Ask(("a",), Word.NOW)),
-        ("channel=_", Ask(("_",), Word.NOW)),
+        ("channel=a", Query(("a",), Word.NOW)),
+        ("channel=b&channel=a", Query(("b", "a"), Word.NOW)),
+        ("channel=a&cursor=k3f9a2zq-1042", Query(("a",), CURSOR)),
+        ("cursor=k3f9a2zq%2D1042&channel=%61", Query(("a",), CURSOR)),
+        ("channel=a&cursor=now", Query(("a",), Word.NOW)),
+        ("channel=a&cursor=start", Query(("a",), Word.START)),
+        ("channel=a&cursor=", Query(("a",), Word.LOST)),
+        ("channel=a&cursor", Query(("a",), Word.LOST)),
+        ("channel=a&wait=20", Query(("a",), Word.NOW, 20.0)),
+        ("channel=a&wait=0", Query(("a",), Word.NOW, 0.0)),
+        ("channel=a&wait=0.5", Query(("a",), Word.NOW, 0.5)),
+        ("channel=a&wait=999999.999999", Query(("a",), Word.NOW, 999999.999999)),
+        ("channel=a&grant=xyz", Query(("a",), Word.NOW, grant="xyz")),
+        ("channel=a&grant=", Query(("a",), Word.NOW, grant="")),
+        ("channel=room/3", Query(("room/3",), Word.NOW)),
+        ("channel=room%2F3", Query(("room/3",), Word.NOW)),
+        ("channel=a+b", Query(("a b",), Word.NOW)),
+        ("channel=a%20b", Query(("a b",), Word.NOW)),
+        ("channel=a%2Bb", Query(("a+b",), Word.NOW)),
+        ("channel=gr%C3%BC%C3%9Fe", Query(("grüße",), Word.NOW)),
+        ("channel=a%0D%0AX", Query(("a\r\nX",), Word.NOW)),
+        ("channel=", Query(("",), Word.NOW)),
+        ("&&channel=a&&", Query(("a",), Word.NOW)),
+        ("channel=a&_=1700000000", Query(("a",), Word.NOW)),
+        ("_=1&channel=a&_=2&%5F&_", Query(("a",), Word.NOW)),
+        ("channel=_", Query(("_",), Word.NOW)),
     ],
 )
-def test_poll_is_understood(query: str, ask: Ask) -> None:
+def test_poll_is_understood(query: str, ask: Query) -> None:
     assert parse_poll(query) == ask
 
 
@@ -128,25 +128,25 @@ def test_hundred_long_names_fit() -> None:
 @pytest.mark.parametrize(
     ("query", "header", "ask"),
     [
-        ("channel=a", None, Ask(("a",), Word.NOW)),
-        ("channel=a&nonce=xyz", None, Ask(("a",), Word.NOW, nonce="xyz")),
-        ("channel=a&cursor=start", "k3f9a2zq-1042", Ask(("a",), CURSOR)),
-        ("channel=a&cursor=k3f9a2zq-1042", "", Ask(("a",), CURSOR)),
-        ("channel=a", "start", Ask(("a",), Word.START)),
-        ("channel=a&cursor=start&lastEventId=k3f9a2zq-1042", None, Ask(("a",), CURSOR)),
-        ("channel=a&lastEventId=k3f9a2zq-1042&cursor=start", "", Ask(("a",), CURSOR)),
-        ("channel=a&lastEventId=start", "k3f9a2zq-1042", Ask(("a",), CURSOR)),
-        ("channel=a&cursor=k3f9a2zq-1042&lastEventId=", None, Ask(("a",), CURSOR)),
-        ("channel=a&_=17", None, Ask(("a",), Word.NOW)),
-        ("channel=a&cursor=", None, Ask(("a",), Word.LOST)),
-        ("channel=a&cursor=", "", Ask(("a",), Word.LOST)),
-        ("channel=a&cursor=", "k3f9a2zq-1042", Ask(("a",), CURSOR)),
-        ("channel=a", "", Ask(("a",), Word.NOW)),
-        ("channel=a&cursor=&lastEventId=", None, Ask(("a",), Word.LOST)),
-        ("channel=a&cursor=&lastEventId=k3f9a2zq-1042", None, Ask(("a",), CURSOR)),
+        ("channel=a", None, Query(("a",), Word.NOW)),
+        ("channel=a&nonce=xyz", None, Query(("a",), Word.NOW, nonce="xyz")),
+        ("channel=a&cursor=start", "k3f9a2zq-1042", Query(("a",), CURSOR)),
+        ("channel=a&cursor=k3f9a2zq-1042", "", Query(("a",), CURSOR)),
+        ("channel=a", "start", Query(("a",), Word.START)),
+        ("channel=a&cursor=start&lastEventId=k3f9a2zq-1042", None, Query(("a",), CURSOR)),
+        ("channel=a&lastEventId=k3f9a2zq-1042&cursor=start", "", Query(("a",), CURSOR)),
+        ("channel=a&lastEventId=start", "k3f9a2zq-1042", Query(("a",), CURSOR)),
+        ("channel=a&cursor=k3f9a2zq-1042&lastEventId=", None, Query(("a",), CURSOR)),
+        ("channel=a&_=17", None, Query(("a",), Word.NOW)),
+        ("channel=a&cursor=", None, Query(("a",), Word.LOST)),
+        ("channel=a&cursor=", "", Query(("a",), Word.LOST)),
+        ("channel=a&cursor=", "k3f9a2zq-1042", Query(("a",), CURSOR)),
+        ("channel=a", "", Query(("a",), Word.NOW)),
+        ("channel=a&cursor=&lastEventId=", None, Query(("a",), Word.LOST)),
+        ("channel=a&cursor=&lastEventId=k3f9a2zq-1042", None, Query(("a",), CURSOR)),
     ],
 )
-def test_stream_is_understood_and_the_header_wins(query: str, header: str | None, ask: Ask) -> None:
+def test_stream_is_understood_and_the_header_wins(query: str, header: str | None, ask: Query) -> None:
     """An `EventSource` repeats the URL it was made with, and tells where it is in `Last-Event-ID`."""
     assert parse_stream(query, header) == ask
 
@@ -173,7 +173,7 @@ def test_stream_that_is_not_understood_is_refused(query: str, header: str | None
 
 def test_socket_has_no_last_event_id() -> None:
     """No `WebSocket` comes back by itself: its client says where it is in `cursor`."""
-    assert parse_socket("channel=a&nonce=x&_=17") == Ask(("a",), Word.NOW, nonce="x")
+    assert parse_socket("channel=a&nonce=x&_=17") == Query(("a",), Word.NOW, nonce="x")
     with pytest.raises(Refusal, match="'lastEventId' is no parameter"):
         parse_socket("channel=a&lastEventId=now")
 
@@ -197,7 +197,7 @@ def test_what_is_ignored_is_cut(query: str, rest: str) -> None:
 def test_any_query_is_understood_or_refused(query: str) -> None:
     """Nothing else is raised, whatever stands in the request line; and a refusal stays on one short line."""
     refused: Refusal | None = None
-    ask = Ask((), Word.NOW)
+    ask = Query((), Word.NOW)
     try:
         ask = parse_poll(query)
     except Refusal as refusal:

@@ -60,7 +60,7 @@ class Consent(NamedTuple):
     cookies: Cookies = ()
 
 
-Ask = Callable[[Request, list[Resolved]], Consent]
+Authorize = Callable[[Request, list[Resolved]], Consent]
 """Asks the app; raises a `Refusal` where it does not say yes."""
 
 
@@ -112,7 +112,7 @@ class Authorizer:
         app: Flask,
         hub: Hub,
         config: Config,
-        ask: Ask,
+        ask: Authorize,
         *,
         forwarded: Forwarded,
         clock: Callable[[], float] = time.time,

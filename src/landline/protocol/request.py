@@ -50,7 +50,7 @@ class Request(NamedTuple):
     """The WSGI environment, where there is one."""
 
 
-class Ask(NamedTuple):
+class Query(NamedTuple):
     """What a client asks to read."""
 
     channels: tuple[str, ...]
@@ -78,7 +78,7 @@ def without_ignored(query: str) -> str:
     return "&".join(pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]) != IGNORED)
 
 
-def parse_poll(query: str) -> Ask:
+def parse_poll(query: str) -> Query:
     """Read the query of a poll.
 
     Args:
@@ -89,10 +89,10 @@ def parse_poll(query: str) -> Ask:
     """
     channels, single = _parameters(query, POLL_PARAMETERS)
     position = _position(single.get("cursor"))
-    return Ask(channels, position, _wait(single.get("wait")), None, single.get("grant"))
+    return Query(channels, position, _wait(single.get("wait")), None, single.get("grant"))
 
 
-def parse_stream(query: str, last_event_id: str | None = None) -> Ask:
+def parse_stream(query: str, last_event_id: str | None = None) -> Query:
     """Read the query of an event stream.
 
     Args:
@@ -106,7 +106,7 @@ def parse_stream(query: str, last_event_id: str | None = None) -> Ask:
     return _stream(query, STREAM_PARAMETERS, last_event_id)
 
 
-def parse_socket(query: str) -> Ask:
+def parse_socket(query: str) -> Query:
     """Read the query of a socket.
 
     Args:
@@ -118,13 +118,13 @@ def parse_socket(query: str) -> Ask:
     return _stream(query, SOCKET_PARAMETERS, None)
 
 
-def _stream(query: str, known: tuple[str, ...], last_event_id: str | None) -> Ask:
+def _stream(query: str, known: tuple[str, ...], last_event_id: str | None) -> Query:
     channels, single = _parameters(query, known)
     nonce = single.get("nonce")
     if nonce is not None and (len(nonce) > MAX_NONCE or not nonce.isprintable()):
         raise bad_request(f"nonce={shown(nonce)}: give up to {MAX_NONCE} printable characters.")
     position = _position(last_event_id or single.get(LAST_EVENT_ID) or single.get("cursor"))
-    return Ask(channels, position, 0.0, nonce, single.get("grant"))
+    return Query(channels, position, 0.0, nonce, single.get("grant"))
 
 
 def _parameters(query: str, known: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -24,7 +24,7 @@ from ..protocol.origins import Headers, Origins, foreign_origin, refuse_embedded
 from ..protocol.poll import LongPoll, answer, cache_control
 from ..protocol.problem import app_failed, busy, log_unavailable, method_refused, problem, rights_change
 from ..protocol.reply import Reply
-from ..protocol.request import Ask, Request, bad_request, parse_poll, parse_socket, parse_stream
+from ..protocol.request import Query, Request, bad_request, parse_poll, parse_socket, parse_stream
 from ..protocol.sse import SSE, stream_head
 from ..protocol.transport import Transport
 from ..protocol.websocket import WebSocket, accept
@@ -83,7 +83,7 @@ class Visit(NamedTuple):
     request: Request
     transports: tuple[str, ...]
     close: bool
-    ask: Ask
+    ask: Query
     items: list[Resolved]
     generation: object
     """The hub's, from before it was let through."""
@@ -299,7 +299,7 @@ class Endpoints:
         except (Refusal, LogError):
             return False
 
-    def _parse(self, request: Request) -> tuple[Ask, list[Resolved]]:
+    def _parse(self, request: Request) -> tuple[Query, list[Resolved]]:
         if request.path == self.events_path:
             ask = parse_stream(request.query, request.headers.get("last-event-id"))
         else:
