@@ -36,7 +36,7 @@ class Process:
         return self.log.append(name, self.app.runtime.encode(value))
 
     def ask(self, *names: str) -> float:
-        return self.sources.ask(self.app.runtime.resolve(names or ("weather",)))
+        return self.sources.run_due(self.app.runtime.resolve(names or ("weather",)))
 
 
 @pytest.fixture

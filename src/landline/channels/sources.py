@@ -87,7 +87,7 @@ class Sources:
         self._turns: dict[str, _Turn] = {}
         self._sweep_at = _TURNS
 
-    def ask(self, channels: Iterable[Resolved]) -> float:
+    def run_due(self, channels: Iterable[Resolved]) -> float:
         """Ask the sources that are due, and return the seconds until the next one is; inf if there is none."""
         return min((self._ask(item) for item in channels if item.channel.source_function), default=float("inf"))
 

@@ -434,7 +434,7 @@ class SideLoop:
             while items := {
                 item.name: item for group in self._groups for item in group.hold.items if _has_source(item)
             }:
-                due = await self.call(self._runtime.sources.ask, list(items.values()))
+                due = await self.call(self._runtime.sources.run_due, list(items.values()))
                 await asyncio.sleep(due)
         finally:
             self._asking = False

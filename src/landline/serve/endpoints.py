@@ -410,7 +410,7 @@ class Endpoints:
             _Revoked: the grant is, and what was read must not be sent.
         """
         ask, items = visit.ask, visit.items
-        self._runtime.sources.ask(items)
+        self._runtime.sources.run_due(items)
         reading = self._runtime.hub.read(ask.channels, ask.position)
         newcomer = ask.position in (Word.NOW, Word.LOST)
         snapshots = self._runtime.snapshots(items, reading, visit.site, newcomer=newcomer)

@@ -157,7 +157,7 @@ class BlockingHolds:
             while True:
                 # Registered above, cleared here, read, and only then waited: no event falls in between.
                 hint.clear()
-                due = self._runtime.sources.ask(hold.items)
+                due = self._runtime.sources.run_due(hold.items)
                 try:
                     reading = self._runtime.hub.read(hold.names, hold.cursor)
                     snapshots = self._runtime.snapshots(hold.items, reading, hold.site)
@@ -194,7 +194,7 @@ class BlockingHolds:
                     yield hold.transport.goodbye(random.uniform(RETURN_LEAST, spread))
                     return
                 hint.clear()
-                due = self._runtime.sources.ask(hold.items)
+                due = self._runtime.sources.run_due(hold.items)
                 try:
                     reading = self._runtime.hub.read(hold.names, cursor)
                     snapshots = self._runtime.snapshots(hold.items, reading, hold.site)
