@@ -1,10 +1,10 @@
 """Take out each defence of SECURITY.md in turn, in a copy, and see that its test fails: `make mutants`.
 
-A defence is marked in the code by a comment on the line above its statement, `# See SECURITY.md: name`; several names stand
-with commas between them. tests/mutants.toml says by name what takes it out: which expression of that statement, or
-the statement itself where none is named, is replaced by which, and which test must notice. Both are compared as
-syntax trees, so neither moving nor reformatting code breaks a mutant. In JavaScript, which Python cannot parse, `old` is
-a text that stands in the file once.
+A defence is marked in the code by a comment on the line above its statement, `# See SECURITY.md: name`; several names
+stand with commas between them. tests/mutants.toml says by name what takes it out: which expression of that statement,
+or the statement itself where none is named, is replaced by which, and which test must notice. Both are compared as
+syntax trees, so neither moving nor reformatting code breaks a mutant. In JavaScript, which Python cannot parse, `old`
+is a text that stands in the file once.
 
 A mutant that its test lets live is a defence that a change could take out with all tests green.
 """

@@ -1,4 +1,4 @@
-"""The engine of Landline: live updates over plain HTTP. It knows no web framework; `flask_landline` is Flask's face on it."""
+"""The engine of Landline: live updates over plain HTTP. It knows no web framework; `flask_landline` is its face."""
 
 from .cursor import Cursor
 from .errors import LandlineError, LogError, Refusal, UsageError

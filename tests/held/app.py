@@ -23,7 +23,7 @@ from landline.loop import http as connection
 from landline.protocol import sse
 from landline.protocol.websocket import Incoming, WebSocket
 from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import Protocol, Runtime
+from websockets.protocol import Protocol, State
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -56,7 +56,7 @@ class Echo:
         if frame.opcode is not Opcode.CONT:
             self._parts, self._text = [], frame.opcode is Opcode.TEXT
         self._parts.append(bytes(frame.data))
-        if not frame.fin or protocol.runtime is not Runtime.OPEN:
+        if not frame.fin or protocol.state is not State.OPEN:
             return
         message = b"".join(self._parts)
         if not self._text:

@@ -9,12 +9,12 @@ from landline.access.refused import FORGET_AFTER, MOST, RefusedOrigins
 from landline.protocol.origins import Site
 from landline.protocol.request import Request
 from landline.testing import Clock
-from tests.wsgi.test_places import LONG, held
-from tests.wsgi.test_snapshots import make_behind_proxy
 
 from tests.apps import App
 from tests.doors import DOORS, listening, through
 from tests.fuzz.door import Door
+from tests.hosts.test_in_place import LONG, held
+from tests.hosts.test_snapshots import make_behind_proxy
 
 MINE = "https://app.example.org"
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from flask import g, request, session
-from tests.wsgi.test_asking import session_cookie
-from tests.wsgi.test_places import LONG, held
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tests.apps import Answer, App
 from tests.doors import DOORS, listening, second_door, through
+from tests.flask.test_reader_view import session_cookie
+from tests.hosts.test_in_place import LONG, held
 from tests.processes import until
 
 READER = contextvars.ContextVar("reader", default="nobody")

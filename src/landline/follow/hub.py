@@ -7,8 +7,8 @@ Two rules keep it honest:
 - The log is the truth. Reads ask it for its end, and the follower asks every few seconds even when
   nothing was hinted, so a lost hint costs seconds and not for ever (nchan #442).
 
-Who touches what: `_window`, `_generation` and `_fresh_until` under `_lock`, by any thread (but `invalidate` needs no lock);
-`_wakes` and `_follower` under `_registry`, by any thread. The follower is a daemon thread that lives while
+Who touches what: `_window`, `_generation` and `_fresh_until` under `_lock`, by any thread (but `invalidate` needs
+no lock); `_wakes` and `_follower` under `_registry`, by any thread. The follower is a daemon thread that lives while
 somebody waits.
 """
 
@@ -112,7 +112,7 @@ class Hub:
 
     @property
     def known(self) -> object:
-        """What `generation` returned last, without asking the log: it stands for all that any reading so far can hold."""
+        """What `generation` returned last, without asking the log: no reading so far holds more than it stands for."""
         return self._generation
 
     def invalidate(self) -> None:
@@ -133,7 +133,7 @@ class Hub:
     def read(self, channels: Collection[str], position: Position, limit: int = PAGE_EVENTS) -> Reading:
         """Return what `channels` have after `position`, oldest first, one page of it (WIRE §4, §7).
 
-        No event of it is newer than the window's end: whoever then looks at `generation` knows of all that came before it.
+        No event of it is newer than the window's end: `generation`, asked then, stands for all that came before it.
 
         Raises:
             LogError: the log cannot be read.

@@ -67,7 +67,7 @@ class WireMiddleware:
             self._has_begun = True  # first: requests that come at the same time need not warn twice
             self._runtime.begin(environ)
         if self._runtime.channels.guarded and not self._has_key:
-            self._endpoints.authorizer.require_key()  # at the first request: in development that is at once, and on the page
+            self._endpoints.authorizer.require_key()  # at the first request: in development at once, and on the page
             self._has_key = True
         if self.listener is not None:
             self.listener.ensure()
