@@ -62,6 +62,8 @@ check: $(DEV) $(NODE)  ## lint, formats, types, the built bundle and the docs
 	@echo "landline: ruff"
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { echo "landline: not formatted as it should be; run 'make format'" >&2; exit 1; }
+	@echo "landline: import-linter"
+	@$(BIN)/lint-imports --no-cache >.venv/lint-imports.log || { cat .venv/lint-imports.log >&2; exit 1; }
 	@echo "landline: mypy"
 	@$(BIN)/mypy --no-error-summary $(CODE)
 	@echo "landline: pyright"

@@ -30,7 +30,7 @@ FAULTS = {
     "[no](#such-heading)": "no heading of README.md makes the anchor #such-heading",
     "[no](CHANGES.md#such-heading)": "no heading of CHANGES.md makes the anchor #such-heading",
     "```python\nx = = 1\n```": "README.md:2: this Python does not parse",
-    "`LANDLINE_COLOUR`": "README.md:1: LANDLINE_COLOUR is no key of src/flask_landline/config.py",
+    "`LANDLINE_COLOUR`": "README.md:1: LANDLINE_COLOUR is no key of src/landline/config.py",
 }
 
 
@@ -41,7 +41,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "CONTRIBUTING.md": "# Contributing",
         "CHANGES.md": "# Changes\n\nLANDLINE_OLD is gone.",
         "docs/reference/config.md": "# Keys\n\n## `LANDLINE_PREFIX`\n",
-        "src/flask_landline/config.py": "class Config:\n    prefix: str = '/landline'\n",
+        "src/landline/config.py": "class Config:\n    prefix: str = '/landline'\n",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def test_fault_is_named(root: Path, text: str, fault: str) -> None:
 
 
 def test_key_that_the_reference_leaves_out_is_named(root: Path) -> None:
-    (root / "src/flask_landline/config.py").write_text("class Config:\n    prefix: str\n    max_event: int = 1\n")
+    (root / "src/landline/config.py").write_text("class Config:\n    prefix: str\n    max_event: int = 1\n")
     (found,) = check_docs.faults()
     assert "LANDLINE_MAX_EVENT is missing" in found
 

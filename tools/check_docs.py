@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFIG = Path("src/flask_landline/config.py")
+CONFIG = Path("src/landline/config.py")
 REFERENCE = Path("docs/reference/config.md")
 NEEDED = ("README.md", "CONTRIBUTING.md", "CHANGES.md")
 

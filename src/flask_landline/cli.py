@@ -10,7 +10,7 @@ from typing import Any
 import click
 from flask import current_app
 from flask.cli import ScriptInfo, with_appcontext
-from landline.channels.channel import RESERVED
+from landline.channels.names import RESERVED
 from landline.client.remote import Remote, Told
 from landline.cursor import Position, parse_position
 from landline.errors import LandlineError

@@ -6,13 +6,16 @@ from threading import Lock
 from typing import Any
 
 from flask import Flask, current_app, has_app_context, has_request_context
-from landline.channels.channel import Channel, Channels
+from landline.channels.channel import Channel
+from landline.channels.names import Channels
 from landline.errors import UsageError
 from landline.event import Event
 from landline.hosts.wsgi.middleware import WireMiddleware
 from landline.logs.base import Retention
 from landline.serve.runtime import Runtime
 
+from .flask_app import FlaskApp
+from .logout import Logouts
 from .pages import add_pages
 
 _KEPT = 8
@@ -51,10 +54,11 @@ class Landline:
         """
         if "landline" in app.extensions:
             raise UsageError(f"App {app.name!r} has a Landline already. Use one object for all its channels.")
-        runtime = Runtime(app, self.channels)
+        adapter = FlaskApp(app)
+        runtime = Runtime(adapter, self.channels)
         app.extensions["landline"] = runtime
-        app.wsgi_app = WireMiddleware(app.wsgi_app, runtime)  # type: ignore[method-assign]
-        add_pages(app, runtime)
+        app.wsgi_app = WireMiddleware(Logouts(app.wsgi_app, app, runtime), runtime)  # type: ignore[method-assign]
+        adapter.keep.append(add_pages(app, runtime))
         self._apps.add(app, runtime)
 
     def close(self, app: Flask | None = None) -> None:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from flask import after_this_request, current_app, request
+from flask import Flask, after_this_request, current_app, request
 from landline.errors import LandlineError
 from landline.serve.runtime import Runtime
 from werkzeug.wrappers import Response
@@ -32,25 +32,27 @@ logger = logging.getLogger("flask_landline")
 
 
 class Logouts:
-    """Revokes at logouts from one app.
+    """Revokes at logouts from one app; a WSGI application around it.
 
     Args:
-        state: the app's Landline.
+        wsgi_app: what was there before.
+        flask: the app.
+        runtime: the app's Landline.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, wsgi_app: WSGIApplication, flask: Flask, runtime: Runtime) -> None:
+        self._wsgi_app = wsgi_app
+        self._flask = flask
         self._runtime = runtime
         self._watches = False
 
-    def serve(
-        self, wsgi_app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        """Have the app answer, and revoke what those were granted who log out in it."""
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Have the app answer, and revoke what was granted to readers who log out in it."""
         if not self._watches:
             self._watch()
         logouts: list[str | int] = []
         environ[LOGOUTS] = logouts
-        body = wsgi_app(environ, start_response)
+        body = self._wsgi_app(environ, start_response)
         # See SECURITY.md: logout-revokes
         return ClosingIterator(body, functools.partial(self._revoke, logouts)) if logouts else body
 
@@ -59,7 +61,7 @@ class Logouts:
         flask_login = sys.modules.get("flask_login")
         if flask_login is not None:
             # blinker keeps the method weakly: this listens for as long as the app has its middleware.
-            flask_login.user_logged_out.connect(self._logged_out, sender=self._runtime.app)
+            flask_login.user_logged_out.connect(self._logged_out, sender=self._flask)
             self._watches = True
 
     def _logged_out(self, _sender: Any, user: Any = None, **_: Any) -> None:

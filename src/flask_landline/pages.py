@@ -17,7 +17,7 @@ from markupsafe import Markup
 from .reader_view import add_view
 from .routes import OwnRoutes, on_every_host
 
-_STATIC = Path(__file__).parent.parent / "static"
+_STATIC = Path(__file__).parent / "static"
 _FILES = {
     "script": "landline.js",
     "types": "landline.d.ts",
@@ -30,8 +30,12 @@ _DESCRIPTION = "openapi.json"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-def add_pages(app: Flask, runtime: Runtime) -> None:
-    """Add the blueprint that serves the client, and `landline_script` and `landline_cursor` for templates."""
+def add_pages(app: Flask, runtime: Runtime) -> OwnRoutes:
+    """Add the blueprint that serves the client, and `landline_script` and `landline_cursor` for templates.
+
+    Returns:
+        What must be kept for as long as the app.
+    """
     prefix = runtime.config.prefix
     blueprint = Blueprint("landline", "flask_landline", url_prefix=prefix)
     place = on_every_host(app, blueprint)
@@ -55,7 +59,7 @@ def add_pages(app: Flask, runtime: Runtime) -> None:
     blueprint.add_url_rule("/<path:name>", "elsewhere", refuse, methods=_METHODS, **place)
     add_view(blueprint)
     app.register_blueprint(blueprint)
-    runtime.routes = OwnRoutes(app, {f"landline.{endpoint}" for endpoint in (*_FILES, "openapi", "read")})
+    routes = OwnRoutes(app, {f"landline.{endpoint}" for endpoint in (*_FILES, "openapi", "read")})
     app.add_template_global(landline_script)
 
     def landline_cursor() -> str:
@@ -65,6 +69,7 @@ def add_pages(app: Flask, runtime: Runtime) -> None:
         return runtime.position.text(runtime.position.now())
 
     app.add_template_global(landline_cursor)
+    return routes
 
 
 def landline_script() -> Markup:

@@ -17,9 +17,10 @@ from io import BytesIO
 from typing import Any
 
 from flask import Blueprint, Flask, abort, current_app, request
-from landline.access.authorizer import Consent, Cookies
+from landline.app import Consent, Cookies
 from landline.channels.channel import Resolved
 from landline.errors import Refusal, UsageError
+from landline.hosts.wsgi.middleware import VISIT
 from landline.protocol.problem import app_failed, not_allowed
 from landline.protocol.request import Request
 from werkzeug.exceptions import HTTPException
@@ -28,9 +29,6 @@ from werkzeug.wrappers import Response
 
 from . import sessions
 
-# See SECURITY.md: questions-are-our-own
-VISIT = "landline.visit"
-"""Where in the WSGI environment the question is. No header can put anything there."""
 MOST_REFUSED = 10
 """Refusals in one request after which nothing more is asked. A reader is refused few channels, unless somebody makes
 the app look up a hundred that are not theirs, which is the app's time."""
@@ -46,13 +44,13 @@ class ReaderView:
 
     Args:
         app: the app, whose `wsgi_app` is not yet wrapped: requests that come through WSGI have passed what will be.
-        identity: tells who reads; None: flask-login does, if the app has it.
+            Its `LANDLINE_IDENTITY` tells who reads; without one flask-login does, if the app has it.
     """
 
-    def __init__(self, app: Flask, identity: Identity | None) -> None:
+    def __init__(self, app: Flask) -> None:
         self._app = app
         self._inner = app.wsgi_app
-        self._identity = identity
+        self._identity: Identity | None = app.config.get("LANDLINE_IDENTITY")
 
     def __call__(self, request: Request, items: list[Resolved]) -> Consent:
         """Return the identity of a reader that may read these channels, and the cookies it is to get.
@@ -60,7 +58,7 @@ class ReaderView:
         Raises:
             Refusal: `not-allowed` or `app-failed`, with the cookies; the client keeps its position and asks again.
         """
-        visit = _Visit(items, self._identity)
+        visit = ReaderCheck(items, self._identity)
         if request.environ is None:  # the second door: as if the request had come through the first
             ask, environ = self._app.wsgi_app, _environ(request)
         else:
@@ -97,7 +95,7 @@ def _read() -> tuple[str, int]:
     return "", _YES
 
 
-class _Visit:
+class ReaderCheck:
     """One question to the app: may this request read these channels, and who is it?"""
 
     def __init__(self, items: list[Resolved], identity: Identity | None) -> None:

@@ -16,10 +16,9 @@ import time
 from typing import Any
 
 from flask import Blueprint, Flask, current_app, has_request_context, request, request_started
+from landline.hosts.wsgi.middleware import VISIT
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import BaseConverter, RequestRedirect, Rule
-
-from .reader_view import VISIT
 
 _PART = "landline_host"
 _CONVERTER = "landline_host"

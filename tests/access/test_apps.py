@@ -84,7 +84,7 @@ def test_rules_are_compared_without_names_and_converters(
     open_rule: str, closed_rule: str, is_same: bool, log: MemoryLog
 ) -> None:
     public, admin = Site("public", log, open_rule), Site("admin", log, closed_rule, closed=True)
-    admin.runtime.apps.runtime()
+    admin.runtime.apps.say()
     assert (public.poll("room/3").status_code == 503) == is_same
 
 
@@ -142,7 +142,7 @@ def test_start_says_name_and_guarded_rules_before_the_first_event(log: MemoryLog
 
 def test_many_processes_that_start_together_say_it_once(tmp_path: Any) -> None:
     workers = [Site("shop", f"sqlite:///{tmp_path}/log.db", closed=True) for _ in range(8)]
-    in_threads(*[worker.runtime.apps.runtime for worker in workers])
+    in_threads(*[worker.runtime.apps.say for worker in workers])
     assert len(workers[0].said()) == 1
     for worker in workers:
         worker.runtime.close()
@@ -161,13 +161,13 @@ def test_statement_is_renewed_each_day_and_forgotten_after_a_week(log: MemoryLog
     seconds, log._clock = Clock(), clock
     for site in (public, admin):
         site.runtime.apps._clock, site.runtime.apps._monotonic = clock, seconds
-    admin.runtime.apps.runtime()
+    admin.runtime.apps.say()
     since = admin.said()[0]["since"]
     for count in (2, 3):
         clock.advance(RENEW + 1)
         seconds.advance(RENEW + 1)
-        admin.runtime.apps.runtime()
-        admin.runtime.apps.runtime()
+        admin.runtime.apps.say()
+        admin.runtime.apps.say()
         assert [said["since"] for said in admin.said()] == [since] * count
     assert public.poll().status_code == 503
     clock.advance(KEEP + 1)
@@ -185,7 +185,7 @@ def test_reader_function_that_comes_or_goes_replaces_what_was_said(log: MemoryLo
     admin.channel.publish(2)
     assert public.poll().status_code == 503
     log._leases.clear()  # of the process that has ended; else five seconds later
-    Site("admin", log).runtime.apps.runtime()  # the next start, without it
+    Site("admin", log).runtime.apps.say()  # the next start, without it
     assert public.poll().status_code == 200
     assert [said["guarded"] for said in admin.said() if said["app"] == "admin"] == [[], ["events"], []]
 

@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import pytest
 from flask_landline import UsageError
+from flask_landline.flask_app import FlaskApp
 from landline.access import keys
-from landline.access.authorizer import Authorizer, Consent, Grant
+from landline.access.authorizer import Authorizer, Grant
+from landline.app import Consent
 from landline.cursor import Cursor
 from landline.protocol.request import Request
 from landline.testing import Clock
@@ -78,14 +80,20 @@ def test_line_that_a_grant_opened_is_never_held_for_longer_than_a_grant_lives(ro
     assert rooms.authorizer.seconds_left(grant) == AGE
 
 
+class Ann(FlaskApp):
+    """An app that takes every reader for Ann."""
+
+    def authorize(self, request: Request, channels: object) -> Consent:
+        return Consent("ann")
+
+
 def test_revocation_is_not_forgotten_while_a_clock_is_ahead(rooms: Rooms, clock: Clock) -> None:
     """Else what it voids is good again when the clock is set right."""
     runtime = rooms.app.runtime
     authorizer = Authorizer(
-        rooms.app.flask,
+        Ann(rooms.app.flask),
         runtime.hub,
         runtime.config,
-        lambda *_: Consent("ann"),
         forwarded=runtime.forwarded,
         clock=clock,
         rand=lambda: 0.0,

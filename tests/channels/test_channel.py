@@ -9,7 +9,7 @@ import pytest
 from flask_landline import Landline, UsageError
 from hypothesis import given
 from hypothesis import strategies as st
-from landline.channels.channel import MAX_NAME
+from landline.channels.names import MAX_NAME
 
 from tests.apps import App
 

@@ -15,8 +15,10 @@ from urllib.parse import urlencode
 
 from flask import Flask
 from flask_landline import Event, Landline, Refusal, UsageError
-from landline.access.authorizer import Authorizer, Consent
-from landline.channels.channel import MAX_NAME
+from flask_landline.flask_app import FlaskApp
+from landline.access.authorizer import Authorizer
+from landline.app import Consent
+from landline.channels.names import MAX_NAME
 from landline.cursor import MAX_OFFSET, Cursor, Position, Word, parse_position
 from landline.payload import MAX_DEPTH, encode
 from landline.protocol.advice import Advice
@@ -168,11 +170,19 @@ _app.secret_key = "for tests"
 _closed = _live.channel("closed/<path:name>")
 _closed.reader(lambda name: bool(name))
 _runtime = _app.extensions["landline"]
+
+
+class _Yes(FlaskApp):
+    """An app that lets everybody read."""
+
+    def authorize(self, request: Request, channels: object) -> Consent:
+        return Consent("7")
+
+
 _authorizer = Authorizer(
-    _app,
+    _Yes(_app),
     _runtime.hub,
     _runtime.config,
-    lambda *_: Consent("7"),
     forwarded=_runtime.forwarded,
     clock=lambda: 1_700_000_000.0,
     rand=lambda: 0.5,

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from flask import Flask
+from flask_landline.flask_app import FlaskApp
 from landline.cursor import Cursor
 from landline.loop.deadlines import Deadlines
 from landline.loop.eventloop import Soon
@@ -55,7 +56,7 @@ class Stage:
     """
 
     def __init__(self, app: Flask, loop: asyncio.AbstractEventLoop, moves: dict[int, list[str]], here: bool) -> None:
-        self.runtime = Runtime(app, app.extensions["landline"].channels)
+        self.runtime = Runtime(FlaskApp(app), app.extensions["landline"].channels)
         self.endpoints = Endpoints(self.runtime)
         self.loop = loop
         self.places = 0

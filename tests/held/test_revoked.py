@@ -17,6 +17,7 @@ from typing import Any, Self
 import pytest
 from flask import Flask
 from flask_landline import Landline, LogError
+from flask_landline.flask_app import FlaskApp
 from landline.access.authorizer import Grant
 from landline.hosts.wsgi import in_place as places_module
 from landline.hosts.wsgi import takeover as detach
@@ -65,7 +66,7 @@ class Revoking(Stage):
         self.is_revoked = True
         app = Flask(__name__)
         app.config.update(LANDLINE_LOG=self.runtime.log, SECRET_KEY="key")
-        Runtime(app, self.runtime.channels).revoke(None, "news")
+        Runtime(FlaskApp(app), self.runtime.channels).revoke(None, "news")
         self.publish()
 
 
@@ -269,7 +270,7 @@ class Held:
         self.is_revoked = True
         app = Flask(__name__)
         app.config.update(LANDLINE_LOG=self.runtime.log, SECRET_KEY="key")
-        Runtime(app, self.runtime.channels).revoke(None, "news")
+        Runtime(FlaskApp(app), self.runtime.channels).revoke(None, "news")
         self.publish()
 
     def wake(self) -> None:

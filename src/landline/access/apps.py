@@ -29,7 +29,8 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from .. import forks
-from ..channels.channel import RESERVED, Channels, Resolved, form
+from ..channels.channel import Resolved
+from ..channels.names import RESERVED, Channels, form
 from ..config import Config
 from ..cursor import Position, Word
 from ..errors import LogError, UsageError
@@ -115,7 +116,7 @@ class Apps:
             return False
         return self._stated != self._channels.guards or self._monotonic() >= self._due
 
-    def runtime(self) -> None:
+    def say(self) -> None:
         """Say what this app guards, unless the log has it already. A log that fails is told, and tried again."""
         if not self.due or not self._lock.acquire(blocking=False):
             return  # another thread is at it

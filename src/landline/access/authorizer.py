@@ -22,11 +22,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from flask import Flask
 from itsdangerous import BadData
 
 from .. import forks
-from ..channels.channel import RESERVED, Resolved
+from ..app import App, Cookies
+from ..channels.channel import Resolved
+from ..channels.names import RESERVED
 from ..config import Config
 from ..cursor import Cursor, Position, Word
 from ..follow.hub import Hub
@@ -48,20 +49,6 @@ _KNOWN = 4096
 
 Credentials = tuple[str | None, ...]
 """What a grant is bound to, of a request: its host, and the values of some headers."""
-Cookies = tuple[tuple[str, str], ...]
-"""`Set-Cookie` headers of the app's own answer, which the client is to get."""
-
-
-class Consent(NamedTuple):
-    """The app's yes."""
-
-    identity: str | int | None
-    """Of whom it was asked; None: the app does not tell its readers apart."""
-    cookies: Cookies = ()
-
-
-Authorize = Callable[[Request, list[Resolved]], Consent]
-"""Asks the app; raises a `Refusal` where it does not say yes."""
 
 
 class Grant(NamedTuple):
@@ -98,10 +85,9 @@ class Authorizer:
     """Lets readers through, in one process.
 
     Args:
-        app: has the keys.
+        app: is asked, and has the keys.
         hub: reads the log.
         config: the app's.
-        ask: asks the app.
         forwarded: knows the host that the app was asked about.
         clock: Unix seconds.
         rand: draws from 0 to 1.
@@ -109,18 +95,17 @@ class Authorizer:
 
     def __init__(
         self,
-        app: Flask,
+        app: App,
         hub: Hub,
         config: Config,
-        ask: Authorize,
         *,
         forwarded: Forwarded,
         clock: Callable[[], float] = time.time,
         rand: Callable[[], float] = random.random,
     ) -> None:
-        self.keys = Keys(app)
+        self._app = app
+        self.keys = Keys(app.keys)
         self._hub = hub
-        self._ask = ask
         self._forwarded = forwarded
         self._age = config.grant_age
         self._clock = clock
@@ -226,7 +211,7 @@ class Authorizer:
         signer = self.keys.signer()
         given = self._hub.position()  # before asking: what is revoked while the app thinks is revoked
         # See SECURITY.md: grant-is-from-before-the-question
-        identity, cookies = self._ask(request, closed)
+        identity, cookies = self._app.authorize(request, closed)
         who = () if identity is None else self.keys.marks(identity)
         expires = round(self._clock() + self._age * (1 - JITTER * self._rand()), 3)
         token = signer.dumps([who, expires, *given], salt=self._salt(names, credentials))
@@ -303,7 +288,7 @@ class Revocations:
             if generation is not self._generation:
                 self._catch_up()
                 self._generation = generation
-            keys = [("channel", name) for name in grant.names] + [("who", generation) for generation in grant.who]
+            keys = [("channel", name) for name in grant.names] + [("who", mark) for mark in grant.who]
             newest = max(self._newest.get(key, (0, 0.0))[0] for key in keys)
             assert isinstance(self._position, Cursor)
             # See SECURITY.md: grant-from-before-trimmed-revocations-is-none
@@ -326,9 +311,9 @@ class Revocations:
                 if "app" in event.data:
                     continue  # what an app says of itself: see `apps`
                 for kind, marks in event.data.items():
-                    for generation in marks:
-                        self._newest.pop((kind, generation), None)
-                        self._newest[kind, generation] = event.offset, now
+                    for mark in marks:
+                        self._newest.pop((kind, mark), None)
+                        self._newest[kind, mark] = event.offset, now
             # See SECURITY.md: all-revocations-are-read
             more = reading.more
             self._position = reading.cursor if more else reading.tail

@@ -16,13 +16,10 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from werkzeug.middleware.proxy_fix import ProxyFix
-
+from ..app import Believed
 from ..protocol.origins import Site
 from ..protocol.request import Request
 
-_LAYERS = ("app", "wsgi_app", "_wsgi_app", "application", "_app")
-"""Where middlewares keep what they wrap."""
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 """What a proxy may call a request's scheme: Traefik says `wss` of a handshake."""
 
@@ -41,77 +38,66 @@ ENVIRON = Keys("HTTP_HOST", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT")
 """In a WSGI environment."""
 
 
-class _Hops(NamedTuple):
-    """How many proxies' word on each is believed, counted from here."""
-
-    proto: int
-    host: int
-    port: int
-
-    def host_of(self, values: Mapping[str, Any], keys: Keys) -> str:
-        """Return a request's host, with its port if it is named."""
-        host: str = values.get(keys.host) or ""
-        if not (self.host or self.port):
-            return host
-        host = _word(self.host, values.get(keys.forwarded_host)) or host
-        port = _word(self.port, values.get(keys.forwarded_port))
-        if port and host:
-            bare = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
-            host = f"{bare}:{port}"
-        return host
-
-    def site_of(self, request: Request) -> Site:
-        """Return a request's scheme and host."""
-        scheme = "http" if request.environ is None else str(request.environ.get("wsgi.url_scheme", "http"))
-        scheme = _word(self.proto, request.headers.get("x-forwarded-proto")) or scheme
-        return Site(_SCHEMES.get(scheme.lower(), "http"), self.host_of(request.headers, HEADERS))
-
-
 class Forwarded:
     """What one app believes of the proxies in front of it. Safe to use from any thread.
 
     Args:
-        trusted_hops: `LANDLINE_TRUSTED_HOPS`; None: as many as the app's `ProxyFix` believes, of each header.
-        app: returns the WSGI application with all that is wrapped around it, once requests come.
+        trusted_hops: `LANDLINE_TRUSTED_HOPS`; None: as many as the app itself believes, of each header.
+        believed: tells how many that are, once requests come.
     """
 
-    def __init__(self, trusted_hops: int | None, app: Callable[[], object]) -> None:
+    def __init__(self, trusted_hops: int | None, believed: Callable[[], Believed]) -> None:
         self._trusted_hops = trusted_hops
-        self._app = app
+        self._believed = believed
 
     @functools.cached_property
-    def _seen(self) -> _Hops:
-        fix = proxy_fix(self._app())
-        return _Hops(0, 0, 0) if fix is None else _Hops(fix.x_proto, fix.x_host, fix.x_port)
+    def _seen(self) -> Believed:
+        return self._believed()
 
     @functools.cached_property
-    def _hops(self) -> _Hops:
+    def _hops(self) -> Believed:
         given = self._trusted_hops
         # See SECURITY.md: forwarded-host-is-believed-as-configured
-        return self._seen if given is None else _Hops(given, given, 0)
+        return self._seen if given is None else Believed(given, given, given)
+
+    @property
+    def address_hops(self) -> int:
+        """How many proxies' word on a client's address is believed, counted from here."""
+        return self._hops.address
 
     def site(self, request: Request) -> Site:
         """Return scheme and host of a request as its browser has them."""
-        return self._hops.site_of(request)
+        return _site(self._hops, request)
 
     def seen(self, request: Request) -> str:
         """Return a request's scheme and host as the app has them, such as `https://a.example.org`."""
         # See SECURITY.md: snapshots-are-the-apps-hosts
-        scheme, host = self._seen.site_of(request)
+        scheme, host = _site(self._seen, request)
         return f"{scheme}://{_bare(host)}" if host else ""
 
     def seen_host(self, values: Mapping[str, Any], keys: Keys = HEADERS) -> str:
         """Return a request's host as the app has it; of headers, or with other keys of a WSGI environment."""
-        return _bare(self._seen.host_of(values, keys))
+        return _bare(_host(self._seen, values, keys))
 
 
-def proxy_fix(app: Any) -> ProxyFix | None:
-    """Return the `ProxyFix` that is wrapped around an app; the outermost, if there are several."""
-    for _ in range(50):  # a ring of wrappers would be a strange thing, but no reason to stand still
-        if isinstance(app, ProxyFix):
-            return app
-        app = next((inner for name in _LAYERS if (inner := getattr(app, name, None)) is not None), None)
-    return None
+def _host(hops: Believed, values: Mapping[str, Any], keys: Keys) -> str:
+    """Return a request's host, with its port if it is named."""
+    host: str = values.get(keys.host) or ""
+    if not (hops.host or hops.port):
+        return host
+    host = _word(hops.host, values.get(keys.forwarded_host)) or host
+    port = _word(hops.port, values.get(keys.forwarded_port))
+    if port and host:
+        bare = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+        host = f"{bare}:{port}"
+    return host
+
+
+def _site(hops: Believed, request: Request) -> Site:
+    """Return a request's scheme and host."""
+    scheme = "http" if request.environ is None else str(request.environ.get("wsgi.url_scheme", "http"))
+    scheme = _word(hops.proto, request.headers.get("x-forwarded-proto")) or scheme
+    return Site(_SCHEMES.get(scheme.lower(), "http"), _host(hops, request.headers, HEADERS))
 
 
 def _word(hops: int, values: str | None) -> str | None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable, Sequence
 
-from flask import Flask
 from itsdangerous import URLSafeSerializer
 
 from ..errors import UsageError
@@ -27,11 +27,11 @@ class Keys:
     """The keys of one app, looked up at each use: tests and apps set them late.
 
     Args:
-        app: has `SECRET_KEY`, and perhaps `SECRET_KEY_FALLBACKS`.
+        find: returns them, the newest first.
     """
 
-    def __init__(self, app: Flask) -> None:
-        self._app = app
+    def __init__(self, find: Callable[[], Sequence[str | bytes]]) -> None:
+        self._find = find
 
     def newest_first(self) -> list[bytes]:
         """Return the key that signs, and then those that are still good.
@@ -40,14 +40,13 @@ class Keys:
             UsageError: there is no key.
         """
         # See SECURITY.md: grant-has-a-key
-        key = self._app.secret_key
-        if not key:
+        keys = self._find()
+        if not keys:
             raise UsageError(
                 "A channel has a reader function, and the app has no SECRET_KEY to sign grants with. Set "
                 "app.config['SECRET_KEY'], the same in all processes; this makes one: "
                 "python -c 'import secrets; print(secrets.token_hex())'"
             )
-        keys = [key, *(self._app.config.get("SECRET_KEY_FALLBACKS") or ())]
         return [item.encode() if isinstance(item, str) else item for item in keys]
 
     def signer(self) -> URLSafeSerializer:
@@ -68,9 +67,9 @@ class Keys:
             UsageError: there is no key.
         """
         # See SECURITY.md: token-names-nobody, readers-have-a-mark-by-each-key
-        return tuple(_generation(key, identity) for key in self.newest_first())
+        return tuple(_mark(key, identity) for key in self.newest_first())
 
 
-def _generation(key: bytes, identity: str | int) -> str:
+def _mark(key: bytes, identity: str | int) -> str:
     # See SECURITY.md: marks-of-readers-are-keyed
     return hmac.new(key, f"{_MARK}:{identity}".encode(), hashlib.sha256).hexdigest()[:_LENGTH]

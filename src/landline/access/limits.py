@@ -19,7 +19,6 @@ from collections.abc import Callable
 from .. import forks
 from ..config import Config
 from ..protocol.problem import slow_down
-from .forwarded import proxy_fix
 
 BURST = 10.0
 """Seconds whose requests an address may make at once: several tabs opened together, or several people behind it."""
@@ -36,16 +35,13 @@ class Limits:
     """The limits by address of one app in one process. Safe to use from any thread.
 
     Args:
-        config: the limits, 0 for none, and how many proxies are believed.
-        app: returns the WSGI application with all that is wrapped around it, once requests come.
+        config: the limits, 0 for none.
+        hops: returns how many proxies' word is believed, once requests come.
         clock: monotonic seconds.
     """
 
-    def __init__(
-        self, config: Config, app: Callable[[], object], *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._config = config
-        self._app = app
+    def __init__(self, config: Config, hops: Callable[[], int], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._hops = hops
         self._clock = clock
         self._most_held = config.max_held_per_address
         self._rate = config.max_polls_per_address
@@ -60,15 +56,6 @@ class Limits:
         self._seen: dict[str, float] = {}
         self._seen_before: dict[str, float] = {}
 
-    @functools.cached_property
-    def hops(self) -> int:
-        """How many proxies' word is believed, counted from here."""
-        if self._config.trusted_hops is not None:
-            return self._config.trusted_hops
-        fix = proxy_fix(self._app())
-        # See SECURITY.md: proxies-are-believed-as-configured
-        return 0 if fix is None else int(fix.x_for)
-
     def address(self, peer: str, forwarded: str | None) -> str:
         """Return a client's address.
 
@@ -77,13 +64,14 @@ class Limits:
             forwarded: the request's `X-Forwarded-For`, to which each proxy has added whom it saw.
         """
         peer = _parse(peer) or peer  # with a port where a `ProxyFix` that cannot be seen from here has put one
-        if not self.hops or not forwarded:
+        hops = self._hops()
+        if not hops or not forwarded:
             return peer
         # See SECURITY.md: address-is-the-proxys-word
-        told = forwarded.rsplit(",", self.hops)[-self.hops :]
+        told = forwarded.rsplit(",", hops)[-hops:]
         # What is no address is nobody's: it would be written into logs, and it is the client who wrote it.
         # See SECURITY.md: address-is-an-address
-        return (_parse(told[0].strip()) or peer) if len(told) == self.hops else peer
+        return (_parse(told[0].strip()) or peer) if len(told) == hops else peer
 
     def allow(self, remote: str) -> bool:
         """Take in one more request of an address; False if it has had too many."""

@@ -15,15 +15,12 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from .. import forks
 from ..errors import LogError
-from ..logs.base import LEASE_REST
-
-if TYPE_CHECKING:
-    from ..logs.base import Log
-    from .channel import Resolved
+from ..logs.base import LEASE_REST, Log
+from .channel import Resolved, SourceFunction
 
 CALL_LEASE = 10.0
 """Seconds a source may take before another process may ask too: so long after a killed process a source rests."""
@@ -33,14 +30,6 @@ _TURNS = 1024
 """Concrete channels at which turns that are over are first swept out."""
 
 logger = logging.getLogger("flask_landline")
-
-
-class SourceFunction(NamedTuple):
-    """What `Channel.source` declared."""
-
-    function: Callable[..., Any]
-    every: float
-    only_changes: bool
 
 
 class _Turn:

@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 from .. import forks
 from ..access.limits import descriptors
-from ..channels.channel import RESERVED
+from ..channels.names import RESERVED
 from ..cursor import Cursor
 from ..errors import LogError, Refusal
 from ..event import Event

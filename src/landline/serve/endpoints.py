@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ..access.authorizer import Cookies, Credentials, Grant, guarded
+from ..access.authorizer import Credentials, Grant, guarded
 from ..access.limits import Limits
 from ..access.refused import RefusedOrigins
+from ..app import Cookies
 from ..channels.channel import Resolved
 from ..cursor import NO_LIFE, Cursor, Position, Word
 from ..errors import LogError, Refusal
@@ -121,7 +122,7 @@ class Endpoints:
         self.meter = Meter(lambda: Pressure(config.interval, config.hold, capacity), self._advise)
         """Counts what is asked here, and decides what to ask of clients."""
         self._advise()
-        self.limits = Limits(config, lambda: runtime.app.wsgi_app)
+        self.limits = Limits(config, lambda: runtime.forwarded.address_hops)
         """What one address may have."""
         prefix = config.prefix
         self.poll_path, self.events_path, self.socket_path = (f"{prefix}/{name}" for name in ("poll", "events", "ws"))
@@ -232,7 +233,7 @@ class Endpoints:
             site = self._runtime.forwarded.seen(request) if by_host else ""
             headers = self._answer_headers(request, public=is_public, by_host=by_host)
             is_foreign = self._is_foreign(request, public=is_public)
-            self._runtime.apps.runtime()
+            self._runtime.apps.say()
             generation = (
                 self._runtime.hub.generation()
             )  # first: what is revoked from here on moves it, and voids the answer

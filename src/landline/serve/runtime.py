@@ -1,23 +1,19 @@
-"""What one app has of Landline in one process: configuration, log, hub and sources."""
+"""The engine of one app in one process: configuration, log, hub, sources, and who may read."""
 
 from __future__ import annotations
 
 import contextvars
-import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
-
-from flask import Flask
-from flask_landline.late_keys import LateKeys
-from flask_landline.reader_view import ReaderView
 
 from ..access.apps import Apps
 from ..access.authorizer import Authorizer, Grant, keep_for
 from ..access.forwarded import Forwarded
-from ..channels.channel import MAX_NAME, RESERVED, Channels, Resolved
+from ..app import App
+from ..channels.channel import Resolved
+from ..channels.names import MAX_NAME, RESERVED, Channels
 from ..channels.sources import Sources
 from ..config import Config, bits
 from ..cursor import Cursor
@@ -39,20 +35,20 @@ logger = logging.getLogger("flask_landline")
 
 
 class Runtime:
-    """Kept in `app.extensions["landline"]`. Opens nothing before first use; safe for threads and forks.
+    """What one app has of Landline in one process. Opens nothing before first use; safe for threads and forks.
 
     Args:
         app: the app, whose configuration is read now.
         channels: the channels, which may still grow.
     """
 
-    def __init__(self, app: Flask, channels: Channels) -> None:
+    def __init__(self, app: App, channels: Channels) -> None:
         self.app = app
         self.channels = channels
         self.config = Config.read(app.config)
         self.log = open_log(
             self.config.log,
-            folder=Path(app.instance_path),
+            folder=app.folder,
             synchronous=self.config.synchronous,
             mode=bits(self.config.log_mode),
         )
@@ -65,17 +61,12 @@ class Runtime:
         self.position = PagePosition(self.log, self.hub)
         self.sources = Sources(self.log, call=self._call_source, publish=self.publish, encode=self.encode)
         self.apps = Apps(app.name, channels, self.log, self.hub, self.config)
-        self.forwarded = Forwarded(self.config.trusted_hops, lambda: app.wsgi_app)
-        self.authorizer = Authorizer(
-            app, self.hub, self.config, ReaderView(app, self.config.identity), forwarded=self.forwarded
-        )
+        self.forwarded = Forwarded(self.config.trusted_hops, app.believed)
+        self.authorizer = Authorizer(app, self.hub, self.config, forwarded=self.forwarded)
         self.closing: list[Callable[[], None]] = []
         """What to call before the log is closed: others who read it."""
-        self.routes: object = None
-        """Kept for as long as the app."""
         self.token = object()
-        """Stands for this state where that must not be kept alive."""
-        self._late_keys = LateKeys(app.config)
+        """Stands for this runtime where that must not be kept alive."""
         self._has_published = False
         self._next_trim = 0.0
 
@@ -86,7 +77,7 @@ class Runtime:
             environ: the WSGI environment that the server made.
         """
         self.channels.serving.add(self.token)
-        self._late_keys.check()
+        self.app.begin()
         # Not from the environment made for a request through the second door: that has no server behind it.
         if isinstance(self.log, MemoryLog) and environ.get("wsgi.multiprocess"):
             logger.warning(
@@ -99,11 +90,11 @@ class Runtime:
         """Store an event; see `Landline.publish`."""
         if not self._has_published:
             self._has_published = True
-            self._late_keys.check()  # a worker that only publishes gets no request
+            self.app.begin()  # a worker that only publishes gets no request
         resolved = self.channels.require(name)
         payload = self.encode(data, self.config.max_event)
         # See SECURITY.md: guarding-is-said-before-the-event
-        self.apps.runtime()  # before the event: in the log's order, what is guarded comes after the word that it is
+        self.apps.say()  # before the event: in the log's order, what is guarded comes after the word that it is
         self.apps.require_own(resolved)
         began = time.monotonic()
         event = self.log.append(name, payload, resolved.channel.retention)
@@ -141,7 +132,7 @@ class Runtime:
 
     def encode(self, data: Any, max_bytes: int | None = None) -> str:
         """Return the JSON text of a value."""
-        return encode(data, self.app.json.dumps, max_bytes=max_bytes)
+        return encode(data, self.app.dumps, max_bytes=max_bytes)
 
     def resolve(self, names: Iterable[str]) -> list[Resolved]:
         """Find the channels a client asked for.
@@ -194,9 +185,7 @@ class Runtime:
             raise app_failed() from error
 
     def _snapshots(self, items: Iterable[Resolved], position: Cursor, site: str) -> list[Event]:
-        scheme, _, host = site.partition("://")
-        overrides = {"HTTP_HOST": host, "wsgi.url_scheme": scheme} if host else {}
-        with self.app.test_request_context(environ_overrides=overrides):
+        with self.app.context(site):
             return [self._snapshot(item, position) for item in items]
 
     def close(self) -> None:
@@ -212,7 +201,7 @@ class Runtime:
         function = item.channel.snapshot_function
         assert function is not None
         try:
-            payload = self.encode(self.app.ensure_sync(functools.partial(function, **item.parts))())
+            payload = self.encode(self.app.call(item, function))
         except Exception as error:
             # Never an empty state in its place: the reader would believe it.
             logger.exception("The snapshot of channel %r failed.", item.name)
@@ -224,8 +213,8 @@ class Runtime:
         return None if resolved is None else resolved.channel.retention.keep_for
 
     def _call_source(self, function: Callable[..., Any], item: Resolved) -> Any:
-        with self.app.app_context():
-            return self.app.ensure_sync(functools.partial(function, **item.parts))()
+        with self.app.context():
+            return self.app.call(item, function)
 
     def _trim_if_due(self) -> None:
         now = time.monotonic()

@@ -6,11 +6,9 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-from werkzeug.wsgi import ClosingIterator
 
 from ... import forks
 from ...errors import LogError, Refusal
@@ -100,10 +98,7 @@ class BlockingHolds:
                 self._end(hold, visit, "done")
         head = stream_head(hold.headers)
         start_response(head.status, head.headers)
-        # Not a `finally` in the generator: one that was never begun would not run it.
-        return ClosingIterator(
-            self._stream(hold, visit), lambda: self._end(hold, visit, "left" if self._ending else "gone")
-        )
+        return _Body(self._stream(hold, visit), lambda: self._end(hold, visit, "left" if self._ending else "gone"))
 
     def _end(self, hold: Hold, visit: _Visit, reason: str) -> None:
         with self._lock:
@@ -178,7 +173,7 @@ class BlockingHolds:
                     return send(reply, environ, start_response)
                 hint.wait(min(remaining, due))
 
-    def _stream(self, hold: Hold, visit: _Visit) -> Iterator[bytes]:
+    def _stream(self, hold: Hold, visit: _Visit) -> Generator[bytes, None, None]:
         """Yield what an event stream is told, for as long as the server asks for more."""
         keepalive = self._runtime.config.keepalive
         cursor = hold.cursor
@@ -223,3 +218,27 @@ class BlockingHolds:
                     hint.wait(min(due, keepalive - quiet, deadline - time.monotonic()))
                     continue
                 quiet_since = time.monotonic()
+
+
+class _Body:
+    """An answer's body, with something to do when the server closes it (PEP 3333).
+
+    Not a `finally` in the generator: one that was never begun would not run it.
+
+    Args:
+        parts: the body.
+        ended: called once, when the server closes it.
+    """
+
+    def __init__(self, parts: Generator[bytes, None, None], ended: Callable[[], None]) -> None:
+        self._parts = parts
+        self._ended = ended
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._parts
+
+    def close(self) -> None:
+        """End the body; called by the server."""
+        self._parts.close()
+        ended, self._ended = self._ended, lambda: None
+        ended()

@@ -10,9 +10,6 @@ import socket
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from flask_landline.logout import Logouts
-from flask_landline.reader_view import VISIT
-
 from ...errors import Refusal
 from ...loop.listener import Listener
 from ...loop.thread import SideLoop
@@ -20,13 +17,16 @@ from ...protocol.origins import is_from_elsewhere
 from ...protocol.request import Request, encode_query, without_ignored
 from ...serve.endpoints import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL, Endpoints, Hold, is_with_grant
 from ...serve.runtime import Runtime
-from . import takeover as detach
+from . import takeover
 from .gunicorn import send
 from .in_place import BlockingHolds
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+# See SECURITY.md: questions-are-our-own
+VISIT = "landline.visit"
+"""Where in the WSGI environment the question is while the app is asked who may read. No header can put it there."""
 POSITION = "landline.position"
 """Where in the WSGI environment a position from before the view began is, or None where the log cannot be read."""
 
@@ -39,7 +39,7 @@ class WireMiddleware:
 
     Args:
         wsgi_app: what was there before.
-        state: the app's Landline.
+        runtime: the app's Landline.
     """
 
     def __init__(self, wsgi_app: WSGIApplication, runtime: Runtime) -> None:
@@ -47,7 +47,6 @@ class WireMiddleware:
         self._runtime = runtime
         self._endpoints = Endpoints(runtime)
         self._has_key = self._has_begun = False
-        self._logouts = Logouts(runtime)
         self.sideloop = SideLoop(runtime, self._endpoints)
         """Holds the connections taken from the server."""
         self.listener = (
@@ -58,7 +57,7 @@ class WireMiddleware:
         """The second door, which opens with the first request through this one."""
         runtime.closing.append(self.sideloop.close)
         self._threads = BlockingHolds(runtime, self._endpoints, runtime.config.held_threads)
-        self._greenlets = BlockingHolds(runtime, self._endpoints, self.sideloop.budget, is_ending=detach.is_ending)
+        self._greenlets = BlockingHolds(runtime, self._endpoints, self.sideloop.budget, is_ending=takeover.is_ending)
         self._endpoints.meter.observe = lambda: (max(self.sideloop.taken, self._greenlets.taken), self.sideloop.lag)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -75,8 +74,8 @@ class WireMiddleware:
         if path not in self._endpoints.paths or VISIT in environ:
             if self._runtime.channels and VISIT not in environ:
                 environ[POSITION] = self._runtime.position.note()
-            return self._logouts.serve(self._wsgi_app, environ, start_response)
-        server_socket = detach.find(environ)
+            return self._wsgi_app(environ, start_response)
+        server_socket = takeover.find(environ)
         transports = self._transports(environ, server_socket)
         remote, outcome = self._remote(environ), None
         query = without_ignored(encode_query(environ.get("QUERY_STRING", "")))
@@ -107,7 +106,7 @@ class WireMiddleware:
                 return POLL_ONLY
             # nginx speaks HTTP/1.0 to its upstream by default, and that version has no Upgrade (RFC 9110 §7.8).
             return ALL if environ.get("SERVER_PROTOCOL") != "HTTP/1.0" else STREAM_OR_POLL
-        if detach.is_greenlet(environ):
+        if takeover.is_greenlet(environ):
             return STREAM_OR_POLL if self._greenlets.free else POLL_ONLY
         # Where requests come one at a time, a held one would stop the publisher it waits for.
         return LONG_POLL if environ.get("wsgi.multithread") and self._threads.free else POLL_ONLY
@@ -121,14 +120,14 @@ class WireMiddleware:
         start_response: StartResponse,
     ) -> Iterable[bytes]:
         if server_socket is None:
-            places = self._greenlets if detach.is_greenlet(environ) else self._threads
+            places = self._greenlets if takeover.is_greenlet(environ) else self._threads
             return places.hold(hold, remote, environ, start_response)
         try:
             self.sideloop.admit(remote)
         except Refusal as refusal:
             return send(self._endpoints.unheld(hold, refusal), environ, start_response)
         try:
-            self.sideloop.hold(detach.take(server_socket), hold, remote)
+            self.sideloop.hold(takeover.take(server_socket), hold, remote)
         except BaseException:  # no descriptor, or no thread, is left
             self.sideloop.dismiss(remote)
             raise
