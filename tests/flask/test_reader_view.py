@@ -13,7 +13,8 @@ from flask_landline import Landline
 from flask_login import LoginManager, UserMixin, login_required, login_user
 from landline.protocol.reply import Reply
 from landline.protocol.request import Request
-from landline.serve.endpoints import ALL, Hold
+from landline.serve.endpoints import ALL
+from landline.serve.subscription import Subscription
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tests.apps import App
@@ -36,7 +37,7 @@ def second_door(app: App, query: str, **headers: str) -> tuple[int, bytes]:
     """Ask as the listener does, which has no WSGI environment."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     endpoints = app.flask.wsgi_app._endpoints  # type: ignore[attr-defined]
-    reply: Reply | Hold = endpoints.handle(Request("GET", "/landline/poll", query, names, "127.0.0.9"), ALL)
+    reply: Reply | Subscription = endpoints.handle(Request("GET", "/landline/poll", query, names, "127.0.0.9"), ALL)
     assert isinstance(reply, Reply)
     return int(reply.status[:3]), reply.body
 

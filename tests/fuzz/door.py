@@ -17,7 +17,7 @@ from landline.loop.held import HeldConnection
 from landline.loop.http import Connection
 from landline.loop.listener import Listener
 from landline.loop.thread import SideLoop
-from landline.serve.endpoints import Hold
+from landline.serve.subscription import Subscription
 
 _HEAD = re.compile(rb"HTTP/1\.1 ([0-9]{3}) [A-Za-z -]+\r\n((?:[A-Za-z-]+: [!-~ ]*\r\n)*)\r\n")
 """A head that is in one piece: nothing but printable ASCII, and no line that is no field."""
@@ -54,11 +54,11 @@ class _Side:
     def admit(self, remote: str) -> None:
         pass
 
-    def open(self, sock: socket.socket, hold: Hold, remote: str) -> None:
+    def open(self, sock: socket.socket, hold: Subscription, remote: str) -> None:
         sock.sendall(_held(hold))
         sock.close()
 
-    def begin(self, line: HeldConnection, hold: Hold, remote: str) -> None:
+    def begin(self, line: HeldConnection, hold: Subscription, remote: str) -> None:
         line.begin(hold, remote, None)
         line.finish(_held(hold))
 
@@ -69,7 +69,7 @@ class _Side:
         pass
 
 
-def _held(hold: Hold) -> bytes:
+def _held(hold: Subscription) -> bytes:
     return b"held by %b\r\n" % hold.transport.name.encode()
 
 

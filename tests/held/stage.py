@@ -21,8 +21,9 @@ from landline.loop.eventloop import Soon
 from landline.loop.thread import SideLoop
 from landline.protocol.reply import Reply
 from landline.protocol.request import Request
-from landline.serve.endpoints import ALL, Endpoints, Hold
+from landline.serve.endpoints import ALL, Endpoints
 from landline.serve.runtime import Runtime
+from landline.serve.subscription import Subscription
 from websockets.frames import Opcode
 
 ROUNDS = 30
@@ -190,7 +191,7 @@ class Client:
             self.raw += outcome.body
             self._told(json.loads(outcome.body))
             return
-        assert isinstance(outcome, Hold)
+        assert isinstance(outcome, Subscription)
         self.stage.side.admit("here")
         ours, self._end = self.stage.pair()
         self.line_fileno = ours.fileno()

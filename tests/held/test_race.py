@@ -25,7 +25,8 @@ from landline.loop.http import Connection
 from landline.loop.listener import Listener
 from landline.protocol.request import Request
 from landline.reading import Reading
-from landline.serve.endpoints import ALL, Hold
+from landline.serve.endpoints import ALL
+from landline.serve.subscription import Subscription
 
 from tests.held.stage import PAGE, ROUNDS, Client, Stage, received
 
@@ -215,7 +216,7 @@ def test_connection_is_looked_at_for_the_poll_it_holds_now(app: Flask, loop: asy
         ours, _ = stage.pair()
         line = HeldConnection(loop, ours, 1000, stage.side)
         hold = stage.endpoints.handle(Request("GET", "/landline/poll", "channel=news&wait=20", {}, "-"), ALL)
-        assert isinstance(hold, Hold)
+        assert isinstance(hold, Subscription)
         for wait, looks in ((20.0, 1), (30.0, 1), (10.0, 2), (12.0, 2)):
             stage.side.admit("-")
             stage.side.begin(line, hold._replace(wait=wait), "-")

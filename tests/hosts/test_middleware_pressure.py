@@ -9,8 +9,9 @@ from flask_landline import Refusal
 from landline.loop import thread as sideloop
 from landline.loop.deadlines import Deadlines
 from landline.protocol.request import Request
-from landline.serve.endpoints import ALL, POLL_ONLY, Endpoints, Hold
+from landline.serve.endpoints import ALL, POLL_ONLY, Endpoints
 from landline.serve.pressure import STRETCH, Meter
+from landline.serve.subscription import Subscription
 from landline.testing import Clock
 
 from tests.apps import App
@@ -156,7 +157,7 @@ def test_who_asks_to_be_held_under_pressure_is_held(orders: App, meter: Meter, c
     come(meter, clock, MANY)
     request = Request("GET", "/landline/poll", f"channel=orders&cursor={cursor}&wait=20", {}, "127.0.0.1")
     held = wire_of(orders).handle(request, ALL)
-    assert isinstance(held, Hold)
+    assert isinstance(held, Subscription)
     assert held.wait == 20
     assert wire_of(orders).advice(ALL).hold == 0
 
@@ -170,7 +171,7 @@ def test_poll_for_which_there_is_no_room_after_all_is_a_short_one(orders: App) -
     for asked in (f"poll?channel=orders&cursor={cursor}&wait=20", f"events?channel=orders&cursor={cursor}"):
         path, _, query = asked.partition("?")
         held = endpoints.handle(Request("GET", f"/landline/{path}", query, {}, "127.0.0.1"), ALL)
-        assert isinstance(held, Hold)
+        assert isinstance(held, Subscription)
         replies.append(endpoints.unheld(held, refusal))
     assert [reply.status for reply in replies] == ["200 OK", "503 Service Unavailable"]
     answer = json.loads(replies[0].body)

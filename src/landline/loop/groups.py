@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ..event import Event
 from ..protocol.transport import Transport
-from ..serve.endpoints import Hold
+from ..serve.subscription import Subscription
 from .held import HeldConnection
 
 Key = tuple[Transport, tuple[str, ...], tuple[str, ...], str]
@@ -22,9 +22,9 @@ class Group:
 
     __slots__ = ("hold", "lines", "told", "written")
 
-    def __init__(self, hold: Hold) -> None:
+    def __init__(self, subscription: Subscription) -> None:
         # Grants stay with their lines: readers of different ones are owed the same bytes.
-        self.hold = hold._replace(head=b"", first=b"", grant=None)
+        self.hold = subscription._replace(head=b"", first=b"", grant=None)
         """The hold that made it: its transport, names, items, transports and site stand for all."""
         self.lines: set[HeldConnection] = set()
         self.told = 0
@@ -43,13 +43,13 @@ class Groups:
     def __iter__(self) -> Iterator[Group]:
         return iter(self._groups.values())
 
-    def join(self, hold: Hold, lines: Iterable[HeldConnection]) -> None:
+    def join(self, subscription: Subscription, lines: Iterable[HeldConnection]) -> None:
         """Put lines into their feed, which is made if there is none."""
-        key = _key(hold)
+        key = _key(subscription)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(hold)
-            for name in hold.names:
+            group = self._groups[key] = Group(subscription)
+            for name in subscription.names:
                 self._by_channel.setdefault(name, set()).add(group)
         for line in lines:
             line.group = group
@@ -93,6 +93,6 @@ class Groups:
                 del self._by_channel[name]
 
 
-def _key(hold: Hold) -> Key:
+def _key(subscription: Subscription) -> Key:
     # See SECURITY.md: snapshots-are-their-hosts
-    return hold.transport, hold.names, hold.transports, hold.site
+    return subscription.transport, subscription.names, subscription.transports, subscription.site

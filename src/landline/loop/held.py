@@ -12,7 +12,7 @@ from ..access.authorizer import Grant
 from ..cursor import Cursor
 from ..protocol.transport import Transport
 from ..protocol.websocket import Incoming
-from ..serve.endpoints import Hold
+from ..serve.subscription import Subscription
 from .buffered import BufferedSocket
 
 if TYPE_CHECKING:
@@ -90,24 +90,24 @@ class HeldConnection(BufferedSocket):
         self._owner = owner
         self._incoming: Incoming | None = None
 
-    def begin(self, hold: Hold, remote: str, lasts: float | None) -> None:
+    def begin(self, subscription: Subscription, remote: str, lasts: float | None) -> None:
         """Hold a request.
 
         Args:
-            hold: what was asked for.
+            subscription: what was asked for.
             remote: the client's address.
             lasts: seconds after which its grant ends; None: it has none.
         """
         self.held = True
-        self.transport = hold.transport
-        self.transports = hold.transports
-        self.cursor = hold.cursor if hold.transport.ends else None
-        self.remote, self.query = remote, hold.query
+        self.transport = subscription.transport
+        self.transports = subscription.transports
+        self.cursor = subscription.cursor if subscription.transport.ends else None
+        self.remote, self.query = remote, subscription.query
         self.opened = self.written = self.loop.time()
-        self.grant = hold.grant
-        ends = [seconds for seconds in (hold.wait, lasts) if seconds is not None]
+        self.grant = subscription.grant
+        ends = [seconds for seconds in (subscription.wait, lasts) if seconds is not None]
         self.due = self.opened + min(ends) if ends else None
-        self.told = hold.told
+        self.told = subscription.sent
 
     def end(self, reason: str) -> None:
         """Hold its request no longer, if there is one."""

@@ -20,7 +20,8 @@ from ..protocol.origins import is_from_elsewhere
 from ..protocol.problem import not_here, problem
 from ..protocol.reply import Reply
 from ..protocol.request import Request, bad_request, without_ignored
-from ..serve.endpoints import ALL, POLL_ONLY, STREAM_OR_POLL, Hold, is_with_grant
+from ..serve.endpoints import ALL, POLL_ONLY, STREAM_OR_POLL, is_with_grant
+from ..serve.subscription import Subscription
 from .buffered import CHUNK
 from .held import HeldConnection
 
@@ -287,30 +288,30 @@ class Connection(HeldConnection):
         self._finish(request, keep, outcome)
         self._next()
 
-    def _finish(self, request: Request, keep: bool, outcome: Reply | Hold) -> None:
+    def _finish(self, request: Request, keep: bool, outcome: Reply | Subscription) -> None:
         if isinstance(outcome, Reply):
             self._answer(outcome, keep, head_only=request.method == "HEAD")
         else:
             self._hold(outcome, request.remote, keep)
 
-    def _hold(self, hold: Hold, remote: str, keep: bool) -> None:
+    def _hold(self, subscription: Subscription, remote: str, keep: bool) -> None:
         """Hold a request: a poll here, until it is answered; a stream is a line of its own from now on."""
         sideloop = self._listener.sideloop
         try:
-            if not hold.transport.ends and not self.flushed:  # else the stream would begin within an answer
+            if not subscription.transport.ends and not self.flushed:  # else the stream would begin within an answer
                 raise self._listener.endpoints.busy("This client has not taken its other answers yet.")
             sideloop.admit(remote)
         except Refusal as refusal:
-            self._answer(self._listener.endpoints.unheld(hold, refusal), keep)
+            self._answer(self._listener.endpoints.unheld(subscription, refusal), keep)
             return
         self._busy = True
-        if hold.transport.ends:
+        if subscription.transport.ends:
             self._keep = keep
-            sideloop.begin(self, hold, remote)
+            sideloop.begin(self, subscription, remote)
         else:
             self.loop.remove_reader(self.sock)
             self._listener.connections.discard(self)
-            sideloop.open(self.sock, hold, remote)
+            sideloop.open(self.sock, subscription, remote)
 
     def _sent_all(self) -> None:
         # Who reads for it meanwhile would take the next request for this one: then the connection ends with it.

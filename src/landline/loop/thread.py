@@ -35,8 +35,9 @@ from ..event import Event
 from ..protocol.websocket import Incoming
 from ..reading import PAGE_EVENTS, Reading, page
 from ..serve import access_log
-from ..serve.endpoints import Endpoints, Hold
+from ..serve.endpoints import Endpoints
 from ..serve.runtime import Runtime
+from ..serve.subscription import Subscription
 from .buffered import prepare
 from .deadlines import TICK, Deadlines
 from .eventloop import Guest, Soon, new_loop
@@ -139,9 +140,9 @@ class SideLoop:
             self._admitted -= 1
         self._endpoints.limits.release(remote)
 
-    def hold(self, sock: socket.socket, hold: Hold, remote: str) -> None:
+    def hold(self, sock: socket.socket, subscription: Subscription, remote: str) -> None:
         """Take over an admitted connection of an address; its socket must not block."""
-        self.start().call_soon_threadsafe(self.open, sock, hold, remote)
+        self.start().call_soon_threadsafe(self.open, sock, subscription, remote)
 
     def start(self) -> asyncio.AbstractEventLoop:
         """Start the loop's thread, if it is not running in this process, and return the loop."""
@@ -183,17 +184,21 @@ class SideLoop:
         self._tasks.add(task)  # the loop itself keeps only weak references
         task.add_done_callback(self._ended_task)
 
-    def open(self, sock: socket.socket, hold: Hold, remote: str) -> None:
+    def open(self, sock: socket.socket, subscription: Subscription, remote: str) -> None:
         """Begin a line on a connection that is for nothing else."""
         assert self._loop is not None
         prepare(sock, self.patience)
-        line = HeldConnection(self._loop, sock, self._runtime.config.max_pending + len(hold.first), self)
-        self.begin(line, hold, remote)
+        line = HeldConnection(self._loop, sock, self._runtime.config.max_pending + len(subscription.first), self)
+        self.begin(line, subscription, remote)
 
-    def begin(self, line: HeldConnection, hold: Hold, remote: str) -> None:
+    def begin(self, line: HeldConnection, subscription: Subscription, remote: str) -> None:
         """Hold a request: send what there is to tell at once, bring the line up to date, and let it join its feed."""
         is_first = not self._lines
-        line.begin(hold, remote, self._runtime.authorizer.seconds_left(hold.grant) if hold.grant is not None else None)
+        line.begin(
+            subscription,
+            remote,
+            self._runtime.authorizer.seconds_left(subscription.grant) if subscription.grant is not None else None,
+        )
         self._lines.add(line)
         try:
             if is_first:
@@ -202,19 +207,21 @@ class SideLoop:
             line.close("failed")
             raise
         try:
-            revoked = self._runtime.is_closed(hold.items, hold.grant)  # since the request was let through
+            revoked = self._runtime.is_closed(
+                subscription.items, subscription.grant
+            )  # since the request was let through
         except LogError as error:
             self._hub.warn("A line ends, as the log cannot say whether its grant is revoked.", error)
             # See SECURITY.md: nothing-is-told-while-nobody-knows
             revoked = True  # nobody knows: it may ask again
-        if hold.head:
-            line.write(hold.head if revoked else hold.head + hold.first)
+        if subscription.head:
+            line.write(subscription.head if revoked else subscription.head + subscription.first)
         if revoked or self._leaving:
             self._say_goodbye(line, RETURN_WITHIN)
             return
         self._look_at(line, self._due(line))
-        if hold.more or not self._join(hold, [line], hold.cursor):
-            self._read_on(hold, [line], hold.cursor)
+        if subscription.more or not self._join(subscription, [line], subscription.cursor):
+            self._read_on(subscription, [line], subscription.cursor)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
@@ -272,8 +279,10 @@ class SideLoop:
                 for line in list(group.lines):
                     line.write(data)
 
-    def _render(self, hold: Hold, reading: Reading, snapshots: list[Event]) -> bytes:
-        return hold.transport.tell(reading, snapshots, self._endpoints.advice(hold.transports), time.time())
+    def _render(self, subscription: Subscription, reading: Reading, snapshots: list[Event]) -> bytes:
+        return subscription.transport.tell(
+            reading, snapshots, self._endpoints.advice(subscription.transports), time.time()
+        )
 
     def _resync(self) -> None:
         """Find a position when the window does not reach back to ours: each feed reads on for itself."""
@@ -313,14 +322,16 @@ class SideLoop:
             self._say_goodbye(line, max(RETURN_WITHIN, len(revoked) / RETURN_RATE))
         return True
 
-    async def _without_closed(self, hold: Hold, lines: list[HeldConnection], *, ask_log: bool) -> list[HeldConnection]:
+    async def _without_closed(
+        self, subscription: Subscription, lines: list[HeldConnection], *, ask_log: bool
+    ) -> list[HeldConnection]:
         """Say goodbye to those lines to which what was read must not be sent, and return the others.
 
         Raises:
             LogError: nobody knows which are.
         """
         grants = {line.grant for line in lines}
-        is_closed = functools.partial(self._runtime.is_closed, hold.items, ask_log=ask_log)
+        is_closed = functools.partial(self._runtime.is_closed, subscription.items, ask_log=ask_log)
         closed = await self.call(lambda: {grant for grant in grants if is_closed(grant)})
         for line in lines:
             if line.open and line.grant in closed:
@@ -340,18 +351,18 @@ class SideLoop:
         self._retrying = False
         self._deliver()
 
-    def _join(self, hold: Hold, lines: list[HeldConnection], cursor: Cursor) -> bool:
+    def _join(self, subscription: Subscription, lines: list[HeldConnection], cursor: Cursor) -> bool:
         """Let lines at `cursor` join their feed, told what lies between; False if only the log knows that."""
         self._deliver()
         if self._position is None:
             return False
-        events = self._hub.peek(hold.names, cursor, self._position.offset)
+        events = self._hub.peek(subscription.names, cursor, self._position.offset)
         if events is None or len(events) > PAGE_EVENTS:
             return False
         # `_deliver` looks at all grants, but for what other apps guard only at feeds, and these lines are in none yet.
         try:
             # See SECURITY.md: what-another-app-guards-ends-lines
-            if self._runtime.apps.closes(hold.items):
+            if self._runtime.apps.closes(subscription.items):
                 for line in lines:
                     self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
                 return True
@@ -361,33 +372,33 @@ class SideLoop:
             reading = page(events, cursor, self._position, None, PAGE_EVENTS)
             if reading.more:
                 return False
-            self._tell_some(hold, lines, reading, [])
+            self._tell_some(subscription, lines, reading, [])
         lines = [line for line in lines if line.open]
         for line in lines:
             line.away = False
         if lines:
-            self._groups.join(hold, lines)
-            if not self._asking and any(_has_source(item) for item in hold.items):
+            self._groups.join(subscription, lines)
+            if not self._asking and any(_has_source(item) for item in subscription.items):
                 self._asking = True
                 self.spawn(self._ask_sources())
         return True
 
-    def _read_on(self, hold: Hold, lines: list[HeldConnection], cursor: Cursor) -> None:
+    def _read_on(self, subscription: Subscription, lines: list[HeldConnection], cursor: Cursor) -> None:
         """Have the log read for lines that only it can bring up to date."""
         for line in lines:
             line.away = True
-        self.spawn(self._catch_up(hold, lines, cursor))
+        self.spawn(self._catch_up(subscription, lines, cursor))
 
-    async def _catch_up(self, hold: Hold, lines: list[HeldConnection], cursor: Cursor) -> None:
+    async def _catch_up(self, subscription: Subscription, lines: list[HeldConnection], cursor: Cursor) -> None:
         """Read from the log for lines at `cursor` until they can join their feed."""
-        while lines := await self._with_room(hold, lines, cursor):
+        while lines := await self._with_room(subscription, lines, cursor):
             try:
-                reading = await self.call(self._hub.read, hold.names, cursor)
-                snapshots = await self.call(self._runtime.snapshots, hold.items, reading, hold.site)
+                reading = await self.call(self._hub.read, subscription.names, cursor)
+                snapshots = await self.call(self._runtime.snapshots, subscription.items, reading, subscription.site)
                 # After reading, and before anything is sent: what came behind a revocation may be in the reading, and
                 # the wake-up that has `_deliver` end its lines may be late.
                 # See SECURITY.md: catching-up-looks-again
-                lines = await self._without_closed(hold, lines, ask_log=bool(snapshots))
+                lines = await self._without_closed(subscription, lines, ask_log=bool(snapshots))
             except LogError as error:
                 self._hub.warn("A held line waits until it can be told more.", error)
                 await asyncio.sleep(RETRY_PAUSE)
@@ -398,12 +409,14 @@ class SideLoop:
                     self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
                 return
             if reading.has_news:
-                self._tell_some(hold, lines, reading, snapshots)
+                self._tell_some(subscription, lines, reading, snapshots)
             cursor = reading.cursor
-            if not reading.more and self._join(hold, lines, cursor):
+            if not reading.more and self._join(subscription, lines, cursor):
                 return
 
-    async def _with_room(self, hold: Hold, lines: list[HeldConnection], cursor: Cursor) -> list[HeldConnection]:
+    async def _with_room(
+        self, subscription: Subscription, lines: list[HeldConnection], cursor: Cursor
+    ) -> list[HeldConnection]:
         """Wait until lines have taken what they were told; who takes long goes on alone, at its own pace."""
         if any(line.open and not line.flushed for line in lines):
             await asyncio.sleep(TICK)
@@ -413,16 +426,18 @@ class SideLoop:
                 await asyncio.sleep(TICK)
         else:
             for line in slow:
-                self._read_on(hold, [line], cursor)
+                self._read_on(subscription, [line], cursor)
         return [line for line in lines if line.open and line.flushed]
 
-    def _tell_some(self, hold: Hold, lines: list[HeldConnection], reading: Reading, snapshots: list[Event]) -> None:
+    def _tell_some(
+        self, subscription: Subscription, lines: list[HeldConnection], reading: Reading, snapshots: list[Event]
+    ) -> None:
         assert self._loop is not None
-        data = self._render(hold, reading, snapshots)
+        data = self._render(subscription, reading, snapshots)
         for line in lines:
             line.told += len(reading.events)
             line.written = self._loop.time()
-            if hold.transport.ends:
+            if subscription.transport.ends:
                 line.away = False
                 line.finish(data)
             else:

@@ -18,7 +18,7 @@ from ..access.authorizer import Credentials
 from ..protocol.reply import Reply
 
 if TYPE_CHECKING:
-    from .endpoints import Hold
+    from .subscription import Subscription
 
 MOST = 1024
 """Outcomes remembered: one for each set of channels and cursor that equal readers ask with."""
@@ -30,7 +30,7 @@ LONGEST_KEY = 4096
 
 Key = tuple[str, tuple[str, ...], Credentials, bool]
 """Query, what can be offered, credentials that its grant is bound to, whether the connection closes."""
-Entry = tuple[object, float | None, float | None, "Reply | Hold"]
+Entry = tuple[object, float | None, float | None, "Reply | Subscription"]
 """The hub's mark at which it was true, until when its grant is good, until when its events may be given (both Unix
 seconds; None: for good), and the outcome."""
 

@@ -1,7 +1,7 @@
 """The wire's three addresses, answered the same whichever door a request came through.
 
 A door hands a `Request` in, with the transports it can offer this client now, and gets back a `Reply` to send or a
-`Hold` to keep. Nothing here knows of sockets.
+`Subscription` to keep. Nothing here knows of sockets.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from ..reading import Reading
 from .answer_cache import AnswerCache
 from .pressure import Meter, Pressure
 from .runtime import Runtime
+from .subscription import Subscription
 
 ALL = ("websocket", "sse", "long-poll", "poll")
 STREAM_OR_POLL = ("sse", "long-poll", "poll")
@@ -46,36 +47,6 @@ these moments is no chance any more: the client is asked to come back."""
 
 class _Revoked(Exception):
     """The reader was revoked between its admission and the end of the reading: the app is asked anew."""
-
-
-class Hold(NamedTuple):
-    """How a request is to be held until there is something to tell it. Not who asked: equal readers are held alike."""
-
-    transport: Transport
-    items: tuple[Resolved, ...]
-    names: tuple[str, ...]
-    cursor: Cursor
-    """The position after `first`."""
-    more: bool
-    """Whether more than `first` is waiting already."""
-    wait: float | None
-    """Seconds after which a long poll is answered in any case; None for a stream."""
-    head: bytes
-    """What opens the connection: a response's head."""
-    first: bytes
-    """What is told at once: the hello, and what was missed."""
-    told: int
-    """Events in `first`."""
-    transports: tuple[str, ...]
-    """What its door offered, for later advice."""
-    query: str
-    """As the client wrote it, but for what is ignored; for the access log."""
-    grant: Grant | None = None
-    """What lets it read; None: its channels are public."""
-    headers: tuple[tuple[str, str], ...] = ()
-    """More headers for its answer, whatever that will be."""
-    site: str = ""
-    """Scheme and host that its snapshots are made for; empty where none of its channels has one."""
 
 
 class Visit(NamedTuple):
@@ -137,12 +108,12 @@ class Endpoints:
     def _advise(self) -> None:
         """Ask something else of clients from now on: answers that say otherwise are forgotten."""
         pressure = self.meter.pressure
-        hold = self._runtime.config.hold if pressure.holds else 0.0
+        subscription = self._runtime.config.hold if pressure.holds else 0.0
         self._advice: dict[tuple[str, ...], Advice] = {
             offer: Advice(
                 pressure.interval,
-                hold if "long-poll" in offer else 0.0,
-                offer if hold else tuple(name for name in offer if name != "long-poll"),
+                subscription if "long-poll" in offer else 0.0,
+                offer if subscription else tuple(name for name in offer if name != "long-poll"),
             )
             for offer in (ALL, STREAM_OR_POLL, LONG_POLL, POLL_ONLY)
         }
@@ -166,11 +137,13 @@ class Endpoints:
         """Refuse to hold a request, each until another time."""
         return busy(detail, self.meter.pressure.pause(random.random()))
 
-    def unheld(self, hold: Hold, refusal: Refusal) -> Reply:
+    def unheld(self, subscription: Subscription, refusal: Refusal) -> Reply:
         """Answer a request for which there is no room after all: a poll as a short one, a stream with why."""
-        if isinstance(hold.transport, LongPoll):
-            return hold.transport.reply(Reading((), hold.cursor, hold.cursor), (), self.advice(POLL_ONLY))
-        return problem(refusal, hold.headers)
+        if isinstance(subscription.transport, LongPoll):
+            return subscription.transport.reply(
+                Reading((), subscription.cursor, subscription.cursor), (), self.advice(POLL_ONLY)
+            )
+        return problem(refusal, subscription.headers)
 
     def unreadable(self, error: LogError, headers: Iterable[tuple[str, str]] = ()) -> Reply:
         """Answer a request that fails because of the log, and have the server's log say why."""
@@ -180,7 +153,7 @@ class Endpoints:
 
     def cached(
         self, query: str, transports: tuple[str, ...], credentials: Credentials, remote: str, *, close: bool = True
-    ) -> Reply | Hold | None:
+    ) -> Reply | Subscription | None:
         """Return what became of a plain GET of a poll, if this reader has asked the same before and nothing is new.
 
         Plain is without `If-None-Match`, without `Origin`, and not `is_from_elsewhere`. `credentials` are the
@@ -212,7 +185,7 @@ class Endpoints:
             return self.unreadable(error, self._origins.answer({}, public=False))
         return None
 
-    def handle(self, request: Request, transports: tuple[str, ...], *, close: bool = True) -> Reply | Hold:
+    def handle(self, request: Request, transports: tuple[str, ...], *, close: bool = True) -> Reply | Subscription:
         """Answer a request to one of `paths`; a refusal is an answer too.
 
         Args:
@@ -307,7 +280,7 @@ class Endpoints:
             ask = (parse_poll if request.path == self.poll_path else parse_socket)(request.query)
         return ask, self._runtime.resolve(ask.channels)
 
-    def _poll(self, visit: Visit) -> Reply | Hold:
+    def _poll(self, visit: Visit) -> Reply | Subscription:
         remembered = self._answers
         request, ask, grant = visit.request, visit.ask, visit.grant
         # A cookie must not wait: a session with a new id is void under the old one, whatever its user does meanwhile.
@@ -328,7 +301,7 @@ class Endpoints:
         # See SECURITY.md: private-answers-are-not-stored
         cache_control = self._cache_control if grant is None else "no-store"
         told = grant and grant.told
-        outcome: Reply | Hold
+        outcome: Reply | Subscription
         if wait > 0 and not is_news and request.method == "GET":
             transport = LongPoll(etag, cache_control, visit.headers, told, close=visit.close)
             outcome = self._hold(transport, visit, reading, wait=wait)
@@ -347,7 +320,7 @@ class Endpoints:
             self._cache(remembered, visit, outcome, self._runtime.hub.lasts(reading.events))
         return outcome
 
-    def _events(self, visit: Visit) -> Reply | Hold:
+    def _events(self, visit: Visit) -> Reply | Subscription:
         head = stream_head(visit.headers)
         if visit.request.method == "HEAD":
             return head
@@ -355,7 +328,7 @@ class Endpoints:
             raise self.busy("This server cannot hold an event stream open for this client now.")
         return self._open(self._sse, visit, head.encode(self._clock(), close=True))
 
-    def _socket(self, visit: Visit) -> Reply | Hold:
+    def _socket(self, visit: Visit) -> Reply | Subscription:
         request = visit.request
         if request.method == "HEAD":
             raise bad_request("A socket is opened with GET (RFC 6455 §4.1).")
@@ -364,7 +337,7 @@ class Endpoints:
         head = accept(f"{request.path}?{request.query}", request.headers, visit.cookies)
         return self._open(self._websocket, visit, head)
 
-    def _open(self, transport: Transport, visit: Visit, head: bytes) -> Hold:
+    def _open(self, transport: Transport, visit: Visit, head: bytes) -> Subscription:
         """Open a stream: its head, a hello, and a first page of what was missed."""
         reading, snapshots = self._read(visit)
         advice, now, ask = self.advice(visit.transports), self._clock(), visit.ask
@@ -386,8 +359,8 @@ class Endpoints:
         wait: float | None = None,
         head: bytes = b"",
         first: bytes = b"",
-    ) -> Hold:
-        return Hold(
+    ) -> Subscription:
+        return Subscription(
             transport,
             tuple(visit.items),
             tuple(item.name for item in visit.items),
@@ -424,7 +397,7 @@ class Endpoints:
             raise app_failed()
         return reading, snapshots
 
-    def _cache(self, remembered: AnswerCache, visit: Visit, outcome: Reply | Hold, lasts: float | None) -> None:
+    def _cache(self, remembered: AnswerCache, visit: Visit, outcome: Reply | Subscription, lasts: float | None) -> None:
         query, grant = visit.request.query, visit.grant
         if grant is not None and not is_with_grant(query):
             return

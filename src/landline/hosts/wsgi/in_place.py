@@ -18,8 +18,9 @@ from ...protocol.problem import problem
 from ...protocol.sse import stream_head
 from ...reading import Reading
 from ...serve import access_log
-from ...serve.endpoints import Endpoints, Hold
+from ...serve.endpoints import Endpoints
 from ...serve.runtime import Runtime
+from ...serve.subscription import Subscription
 from .gunicorn import send
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ class BlockingHolds:
         """Whether one more may be held now."""
         return self._held < self._budget
 
-    def hold(self, hold: Hold, remote: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def hold(
+        self, subscription: Subscription, remote: str, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
         """Wait for what a request of an address is to be told, and answer it."""
         with self._lock:
             # See SECURITY.md: held-budget-of-threads, held-per-address-by-threads
@@ -89,23 +92,26 @@ class BlockingHolds:
             self._held += taken
         if not taken:
             refusal = self._endpoints.busy("All places for held requests are taken.")
-            return send(self._endpoints.unheld(hold, refusal), environ, start_response)
-        visit = _Visit(remote, hold.told)
-        if hold.transport.ends:
+            return send(self._endpoints.unheld(subscription, refusal), environ, start_response)
+        visit = _Visit(remote, subscription.sent)
+        if subscription.transport.ends:
             try:
-                return self._long_poll(hold, visit, environ, start_response)
+                return self._long_poll(subscription, visit, environ, start_response)
             finally:
-                self._end(hold, visit, "done")
-        head = stream_head(hold.headers)
+                self._end(subscription, visit, "done")
+        head = stream_head(subscription.headers)
         start_response(head.status, head.headers)
-        return _Body(self._stream(hold, visit), lambda: self._end(hold, visit, "left" if self._ending else "gone"))
+        return _Body(
+            self._stream(subscription, visit),
+            lambda: self._end(subscription, visit, "left" if self._ending else "gone"),
+        )
 
-    def _end(self, hold: Hold, visit: _Visit, reason: str) -> None:
+    def _end(self, subscription: Subscription, visit: _Visit, reason: str) -> None:
         with self._lock:
             self._held -= 1
         self._endpoints.limits.release(visit.remote)
         seconds = time.monotonic() - visit.began
-        access_log.log(visit.remote, hold.transport.name, hold.query, seconds, visit.told, reason)
+        access_log.log(visit.remote, subscription.transport.name, subscription.query, seconds, visit.told, reason)
 
     @contextmanager
     def _listening(self) -> Iterator[threading.Event]:
@@ -137,65 +143,69 @@ class BlockingHolds:
                     return
             time.sleep(LOOK)
 
-    def _lasts(self, hold: Hold) -> float:
+    def _lasts(self, subscription: Subscription) -> float:
         """Return the seconds for which a request may be held, by its grant."""
-        return math.inf if hold.grant is None else self._runtime.authorizer.seconds_left(hold.grant)
+        return math.inf if subscription.grant is None else self._runtime.authorizer.seconds_left(subscription.grant)
 
     def _long_poll(
-        self, hold: Hold, visit: _Visit, environ: WSGIEnvironment, start_response: StartResponse
+        self, subscription: Subscription, visit: _Visit, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer a poll when there is something to tell, or its time is up."""
-        assert hold.wait is not None
-        assert isinstance(hold.transport, LongPoll)
-        deadline = time.monotonic() + min(hold.wait, self._lasts(hold))
+        assert subscription.wait is not None
+        assert isinstance(subscription.transport, LongPoll)
+        deadline = time.monotonic() + min(subscription.wait, self._lasts(subscription))
         with self._listening() as hint:
             while True:
                 # Registered above, cleared here, read, and only then waited: no event falls in between.
                 hint.clear()
-                due = self._runtime.sources.run_due(hold.items)
+                due = self._runtime.sources.run_due(subscription.items)
                 try:
-                    reading = self._runtime.hub.read(hold.names, hold.cursor)
-                    snapshots = self._runtime.snapshots(hold.items, reading, hold.site)
+                    reading = self._runtime.hub.read(subscription.names, subscription.cursor)
+                    snapshots = self._runtime.snapshots(subscription.items, reading, subscription.site)
                     # After reading, snapshots too: nothing is sent of what came behind the revocation.
                     # See SECURITY.md: polls-held-in-place-look-again
-                    if self._runtime.is_closed(hold.items, hold.grant, ask_log=bool(snapshots)):
-                        nothing = Reading((), hold.cursor, hold.cursor)
-                        reply = hold.transport.reply(nothing, (), self._endpoints.advice(hold.transports))
+                    if self._runtime.is_closed(subscription.items, subscription.grant, ask_log=bool(snapshots)):
+                        nothing = Reading((), subscription.cursor, subscription.cursor)
+                        reply = subscription.transport.reply(
+                            nothing, (), self._endpoints.advice(subscription.transports)
+                        )
                         return send(reply, environ, start_response)
                 except LogError as error:
-                    return send(self._endpoints.unreadable(error, hold.headers), environ, start_response)
+                    return send(self._endpoints.unreadable(error, subscription.headers), environ, start_response)
                 except Refusal as refusal:
-                    return send(problem(refusal, hold.headers), environ, start_response)
+                    return send(problem(refusal, subscription.headers), environ, start_response)
                 remaining = deadline - time.monotonic()
                 if reading.has_news or remaining <= 0 or self._ending:
                     visit.told += len(reading.events)
-                    reply = hold.transport.reply(reading, snapshots, self._endpoints.advice(hold.transports))
+                    reply = subscription.transport.reply(
+                        reading, snapshots, self._endpoints.advice(subscription.transports)
+                    )
                     return send(reply, environ, start_response)
                 hint.wait(min(remaining, due))
 
-    def _stream(self, hold: Hold, visit: _Visit) -> Generator[bytes, None, None]:
+    def _stream(self, subscription: Subscription, visit: _Visit) -> Generator[bytes, None, None]:
         """Yield what an event stream is told, for as long as the server asks for more."""
         keepalive = self._runtime.config.keepalive
-        cursor = hold.cursor
-        deadline = time.monotonic() + self._lasts(hold)
+        cursor = subscription.cursor
+        deadline = time.monotonic() + self._lasts(subscription)
         revoked = False
         with self._listening() as hint:
-            yield hold.first
+            yield subscription.first
             quiet_since = time.monotonic()
             while True:
                 if revoked or self._ending or time.monotonic() >= deadline:
                     # Grants end at times of their own; all others are sent away together.
                     spread = RETURN if revoked or self._ending else RETURN_LEAST
-                    yield hold.transport.goodbye(random.uniform(RETURN_LEAST, spread))
+                    yield subscription.transport.goodbye(random.uniform(RETURN_LEAST, spread))
                     return
                 hint.clear()
-                due = self._runtime.sources.run_due(hold.items)
+                due = self._runtime.sources.run_due(subscription.items)
                 try:
-                    reading = self._runtime.hub.read(hold.names, cursor)
-                    snapshots = self._runtime.snapshots(hold.items, reading, hold.site)
+                    reading = self._runtime.hub.read(subscription.names, cursor)
+                    snapshots = self._runtime.snapshots(subscription.items, reading, subscription.site)
                     # After reading, snapshots too: nothing is sent of what came behind the revocation.
                     # See SECURITY.md: streams-held-in-place-look-again
-                    revoked = self._runtime.is_closed(hold.items, hold.grant, ask_log=bool(snapshots))
+                    revoked = self._runtime.is_closed(subscription.items, subscription.grant, ask_log=bool(snapshots))
                     if revoked:
                         continue
                 except LogError as error:
@@ -204,16 +214,16 @@ class BlockingHolds:
                     continue
                 except Refusal:
                     # A snapshot failed. The client still stands before the reset, and its next poll is told.
-                    yield hold.transport.goodbye(random.uniform(RETURN_LEAST, RETURN))
+                    yield subscription.transport.goodbye(random.uniform(RETURN_LEAST, RETURN))
                     return
                 cursor = reading.cursor
                 quiet = time.monotonic() - quiet_since
-                advice = self._endpoints.advice(hold.transports)
+                advice = self._endpoints.advice(subscription.transports)
                 if reading.has_news:
                     visit.told += len(reading.events)
-                    yield hold.transport.tell(reading, snapshots, advice, time.time())
+                    yield subscription.transport.tell(reading, snapshots, advice, time.time())
                 elif quiet >= keepalive:
-                    yield hold.transport.keepalive(cursor, advice, time.time())
+                    yield subscription.transport.keepalive(cursor, advice, time.time())
                 else:
                     hint.wait(min(due, keepalive - quiet, deadline - time.monotonic()))
                     continue

@@ -15,8 +15,9 @@ from ...loop.listener import Listener
 from ...loop.thread import SideLoop
 from ...protocol.origins import is_from_elsewhere
 from ...protocol.request import Request, encode_query, without_ignored
-from ...serve.endpoints import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL, Endpoints, Hold, is_with_grant
+from ...serve.endpoints import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL, Endpoints, is_with_grant
 from ...serve.runtime import Runtime
+from ...serve.subscription import Subscription
 from . import takeover
 from .gunicorn import send
 from .in_place import BlockingHolds
@@ -91,7 +92,7 @@ class WireMiddleware:
             outcome = self._endpoints.cached(query, transports, credentials, remote)
         if outcome is None:
             outcome = self._endpoints.handle(_request(environ, query, remote), transports)
-        if isinstance(outcome, Hold):
+        if isinstance(outcome, Subscription):
             return self._hold(outcome, remote, server_socket, environ, start_response)
         return send(outcome, environ, start_response)
 
@@ -113,7 +114,7 @@ class WireMiddleware:
 
     def _hold(
         self,
-        hold: Hold,
+        subscription: Subscription,
         remote: str,
         server_socket: socket.socket | None,
         environ: WSGIEnvironment,
@@ -121,20 +122,20 @@ class WireMiddleware:
     ) -> Iterable[bytes]:
         if server_socket is None:
             places = self._greenlets if takeover.is_greenlet(environ) else self._threads
-            return places.hold(hold, remote, environ, start_response)
+            return places.hold(subscription, remote, environ, start_response)
         try:
             self.sideloop.admit(remote)
         except Refusal as refusal:
-            return send(self._endpoints.unheld(hold, refusal), environ, start_response)
+            return send(self._endpoints.unheld(subscription, refusal), environ, start_response)
         try:
-            self.sideloop.hold(takeover.take(server_socket), hold, remote)
+            self.sideloop.hold(takeover.take(server_socket), subscription, remote)
         except BaseException:  # no descriptor, or no thread, is left
             self.sideloop.dismiss(remote)
             raise
         # For the server's log, and for whatever is wrapped around the app: nobody is there to get it. With a type, as
         # PEP 3333 has it and `wsgiref.validate` asks of every status that may have a body.
-        status = "101 Switching Protocols" if hold.transport.name == "websocket" else "200 OK"
-        start_response(status, [("Content-Type", _TYPES[hold.transport.name])])
+        status = "101 Switching Protocols" if subscription.transport.name == "websocket" else "200 OK"
+        start_response(status, [("Content-Type", _TYPES[subscription.transport.name])])
         return ()
 
 
