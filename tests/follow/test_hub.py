@@ -101,6 +101,20 @@ def test_pages_lead_through_everything(make_hub, log: SpyLog) -> None:
     assert sizes == [(100, True), (100, True), (50, False)]
 
 
+def test_position_is_covered_where_what_came_after_it_is_in_memory(make_hub, log: SpyLog) -> None:
+    """A held poll asks this as its time runs out, and copies no event for it."""
+    hub = make_hub(window_events=3)
+    assert not hub.covers(Cursor(log.epoch, 0))  # it has not looked at the log yet
+    publish(log, "abababab")
+    tail = hub.tail()
+    positions = [Cursor(log.epoch, offset) for offset in range(tail.offset + 3)] + [Cursor("00000000", tail.offset)]
+    log.asked.clear()
+    covered = [position for position in positions if hub.covers(position)]
+    assert covered == [position for position in positions if hub.since(position) is not None]
+    assert [position.offset for position in covered] == [5, 6, 7, 8]
+    assert log.asked == []
+
+
 # Trimmed.
 
 

@@ -183,6 +183,11 @@ class Hub:
                 return None
             return self._window.since(position.offset)
 
+    def covers(self, position: Cursor) -> bool:
+        """Return whether `since` has an answer for a position, without making it: compares numbers, copies no event."""
+        window = self._window  # replaced as a whole, and its ends only rise: an answer without the lock is a moment old
+        return window is not None and window.epoch == position.epoch and window.start <= position.offset <= window.end
+
     def peek(self, channels: Collection[str], position: Cursor, upto: int) -> list[Event] | None:
         """Return what `channels` have between a position and an offset, without asking the log.
 

@@ -506,7 +506,7 @@ class SideLoop:
     def _answer(self, line: HeldConnection) -> None:
         """Answer a long poll that nothing came for; its cursor stays, unless the window has left it behind."""
         assert line.cursor is not None
-        at_hand = self._position is None or self._hub.since(line.cursor) is not None
+        at_hand = self._position is None or self._hub.covers(line.cursor)
         cursor = line.cursor if at_hand or line.group is None else self._position
         assert cursor is not None
         line.finish(line.transport.keepalive(cursor, self._endpoints.advice(line.transports), time.time()))
