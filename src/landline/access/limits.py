@@ -27,6 +27,8 @@ LEAST_BURST = 10.0
 ADDRESSES = 32_768
 """Addresses after which those that were not seen lately are forgotten: with their elders, some ten megabytes."""
 logger = logging.getLogger("flask_landline")
+_LONGEST_ADDRESS = 64
+"""Characters of an address: IPv6 has up to 45, and brackets, a port and quotes come around it."""
 _FORWARDED = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?")
 """An address as a proxy may write it, with or without a port. An IPv6 address without brackets has none."""
 
@@ -159,9 +161,16 @@ def descriptors() -> float:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-@functools.lru_cache(4096)
 def _parse(text: str) -> str | None:
-    """Return the address in a proxy's word for one, None if there is none.
+    """Return the address in a proxy's word for one, None if there is none."""
+    # Before it is remembered: 4,096 of the longest heads would be 128 MiB.
+    # See SECURITY.md: addresses-are-short
+    return _parse_short(text) if len(text) <= _LONGEST_ADDRESS else None
+
+
+@functools.lru_cache(4096)
+def _parse_short(text: str) -> str | None:
+    """Return the address in a proxy's word for one.
 
     Some proxies add the client's port (Azure's Application Gateway does), and write IPv6 in brackets, perhaps all of
     it in quotes, as `Forwarded` has it (RFC 7239 §6).

@@ -12,6 +12,9 @@ from ..reading import Reading
 from .advice import Advice
 from .reply import INCREMENTAL, Reply
 
+_LONGEST_TAGS = 2048
+"""Characters of `If-None-Match` that are looked at: some thirty tags."""
+
 
 def body(reading: Reading, advice: Advice | None, snapshots: Sequence[Event] = (), extra: bytes = b"") -> bytes:
     """Render the JSON object of a poll's answer, which is also a WebSocket's message.
@@ -140,5 +143,11 @@ class LongPoll:
 
 
 def _matches(header: str, tag: str) -> bool:
-    """Compare weakly (RFC 9110 §8.8.3.2). `*` is no position, so it matches nothing here."""
+    """Compare weakly (RFC 9110 §8.8.3.2). `*` is no position, so it matches nothing here; nor does a long list.
+
+    A client has the tag of one answer, a cache those of some; whoever sends thousands is answered in full.
+    """
+    # See SECURITY.md: lists-of-tags-are-short
+    if len(header) > _LONGEST_TAGS:
+        return False
     return any(part.strip().removeprefix("W/") == tag.removeprefix("W/") for part in header.split(","))

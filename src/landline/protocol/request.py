@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from string import punctuation
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote, unquote_plus
+from urllib.parse import quote
 
 from ..cursor import Position, Word, parse_position
 from ..errors import Refusal
@@ -18,12 +18,17 @@ MAX_QUERY = 32 * 1024
 """Characters of a query: 100 long names, percent-encoded. Servers in front usually allow less."""
 _SHOWN = 80
 """Characters of a client's value that a refusal repeats."""
+_LIKE = 32
+"""Characters of a parameter's name for which one that looks like it is sought. The search takes the square of its
+length: 20 ms for a name as long as a query may be."""
+_NO_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 MAX_NONCE = 64
 """Characters of a nonce: it only has to differ from the client's other ones."""
 
 IGNORED = "_"
 """A parameter without a meaning: a client that has noticed a cache sends another one each time (WIRE §4)."""
+_IGNORED_FORMS = (IGNORED, "%5F", "%5f")
 LAST_EVENT_ID = "lastEventId"
 """The parameter in which polyfills of `EventSource` send what the standard has them send as a header: they are scripts
 of another origin, perhaps, and no browser then lets them set one without asking first."""
@@ -75,7 +80,7 @@ def without_ignored(query: str) -> str:
     """Return a query without the parameters that have no meaning, so that equal questions are equal texts."""
     if IGNORED not in query and "%5" not in query:
         return query
-    return "&".join(pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]) != IGNORED)
+    return "&".join(pair for pair in query.split("&") if pair.partition("=")[0] not in _IGNORED_FORMS)
 
 
 def parse_poll(query: str) -> Query:
@@ -136,7 +141,8 @@ def _parameters(query: str, known: tuple[str, ...]) -> tuple[tuple[str, ...], di
     for name, value in _pairs(query):
         # See SECURITY.md: unknown-parameter
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
+            # See SECURITY.md: likeness-is-of-short-names
+            near = difflib.get_close_matches(name, known, 1) if len(name) <= _LIKE else []
             hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(known)}."
             raise bad_request(f"{shown(name)} is no parameter here. {hint}")
         if name == "channel":
@@ -150,12 +156,32 @@ def _parameters(query: str, known: tuple[str, ...]) -> tuple[tuple[str, ...], di
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
+    """Return names and values, decoded (https://url.spec.whatwg.org/#urlencoded-parsing)."""
+    if query.count("&") >= 2 * MAX_CHANNELS:
+        raise too_many_channels(2 * MAX_CHANNELS)
+    halves = [pair.partition("=") for pair in query.split("&") if pair]
     try:
-        return parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=2 * MAX_CHANNELS)
+        return [(_decode(name), _decode(value)) for name, _, value in halves]
     except UnicodeDecodeError:
         raise bad_request("The query is not UTF-8 when its percent-encoding is undone. Encode it as UTF-8.") from None
-    except ValueError:
-        raise too_many_channels(2 * MAX_CHANNELS) from None
+
+
+def _decode(text: str) -> str:
+    """Undo percent-encoding as `urllib.parse.unquote_plus` does, in a fifth of its time where all is encoded.
+
+    That one goes from `%` to `%` in Python, up to 10,000 times in a query, and the loop that serves everybody waits
+    meanwhile. Here each escape becomes one of Python's own, which are undone in C.
+
+    Raises:
+        UnicodeDecodeError: what it stands for is not UTF-8.
+    """
+    if "+" in text:
+        text = text.replace("+", " ")
+    if "%" not in text:
+        return text
+    escaped = _NO_ESCAPE.sub("%25", text).replace("\\", "%5C").replace("%", "\\x")
+    # See SECURITY.md: decoding-is-cheap
+    return escaped.encode().decode("unicode_escape").encode("latin-1").decode()
 
 
 def _check_channels(channels: list[str]) -> None:

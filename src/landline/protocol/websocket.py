@@ -24,6 +24,11 @@ from .poll import body, grant_member
 SUBPROTOCOL = Subprotocol("landline.v1")
 MAX_MESSAGE = 4096
 """Bytes of a client's message: clients have nothing to say here, so nobody needs to be read at length."""
+LONGEST_FIELD = 256
+"""Characters of a handshake's `Connection`, `Upgrade` and `Sec-WebSocket-*`: `websockets` takes lists apart in Python,
+40 ms for as much as a head may hold. Browsers and proxies send some dozens."""
+LONGEST_SUBPROTOCOLS = 512
+"""The same of `Sec-WebSocket-Protocol`, in which some clients send a token along."""
 _SHOWN = 200
 """Characters of what is wrong with a handshake that a refusal repeats."""
 
@@ -76,24 +81,41 @@ def accept(path: str, headers: Mapping[str, str], more: Iterable[tuple[str, str]
         The bytes of the 101 answer.
 
     Raises:
-        Refusal: `bad-request`, saying what of the handshake is missing or wrong.
+        Refusal: `bad-request`, saying what of the handshake is missing, wrong or too long.
     """
+    # See SECURITY.md: handshakes-are-short
+    if (name := _too_long(headers)) is not None:
+        raise _no_handshake(f"{name} has {len(headers[name])} characters")
     protocol = ServerProtocol(select_subprotocol=_select, logger=_quiet)
     response = protocol.accept(Request(path, Headers(headers)))
     if response.status_code != 101:
         # See SECURITY.md: handshake-refusals-quote
         why = ascii(str(protocol.handshake_exc))[1:-1][:_SHOWN]  # it repeats headers as they came
-        detail = f"This address speaks WebSocket, and the request is no handshake: {why}. "
-        raise Refusal(
-            "bad-request",
-            400,
-            detail + "A proxy may have taken Upgrade and Connection out; use /events or /poll instead.",
-            headers=(("Upgrade", "websocket"),),
-        )
+        raise _no_handshake(why)
     for name, value in more:
         response.headers[name] = value  # beside others of this name, not in their place
     protocol.send_response(response)
     return b"".join(protocol.data_to_send())
+
+
+def _too_long(headers: Mapping[str, str]) -> str | None:
+    """Return the name of a field of a handshake that is longer than it need be."""
+    for name, value in headers.items():
+        if len(value) > LONGEST_FIELD and name.lower().startswith(("connection", "upgrade", "sec-websocket-")):
+            most = LONGEST_SUBPROTOCOLS if name.lower() == "sec-websocket-protocol" else LONGEST_FIELD
+            if len(value) > most:
+                return name
+    return None
+
+
+def _no_handshake(why: str) -> Refusal:
+    detail = f"This address speaks WebSocket, and the request is no handshake: {why}. "
+    return Refusal(
+        "bad-request",
+        400,
+        detail + "A proxy may have taken Upgrade and Connection out; use /events or /poll instead.",
+        headers=(("Upgrade", "websocket"),),
+    )
 
 
 def _select(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
