@@ -29,7 +29,7 @@ NODE := node_modules/.stamp
 BENCH := $(if $(filter smoke,$(ONLY)),$(DEV),bench/.venv/.stamp)
 CODE := $(wildcard src tests tools examples bench)
 
-.PHONY: help demo lesson test test-night fuzz mutants check bench format constraints debian clean
+.PHONY: help demo lesson test test-night fuzz mutants check bench format reference constraints debian clean
 
 help:  ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -71,7 +71,7 @@ check: $(DEV) $(NODE)  ## lint, formats, types, the built bundle and the docs
 	@echo "landline: npm run check"
 	@npm run --silent check
 	@echo "landline: docs"
-	@$(BIN)/python tools/check_docs.py
+	@$(BIN)/python -m tools.check_docs
 	@echo "landline: all checks passed"
 
 bench: $(BENCH)  ## measure, beside others: ONLY=polls,fanout, ONLY=smoke, QUICK=1, ROUNDS=5, PEERS=nchan
@@ -85,6 +85,9 @@ endif
 format: $(DEV)  ## put the Python code into its format and repair what ruff can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+reference: $(DEV)  ## write the Python reference anew from the docstrings
+	@$(BIN)/python -m tools.reference
 
 constraints:  ## write constraints.txt anew: the newest versions that fit pyproject.toml
 	@tools/constraints.sh

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import check_docs
+from tools import check_docs, reference
 
 SOUND = """
 # The title
@@ -40,6 +40,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "README.md": SOUND,
         "CONTRIBUTING.md": "# Contributing",
         "CHANGES.md": "# Changes\n\nLANDLINE_OLD is gone.",
+        "docs/reference/python.md": "# Python",
         "docs/reference/config.md": "# Keys\n\n## `LANDLINE_PREFIX`\n",
         "src/landline/config.py": "class Config:\n    prefix: str = '/landline'\n",
     }
@@ -47,6 +48,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(check_docs, "ROOT", tmp_path)
+    monkeypatch.setattr(reference, "PARTS", {})
     return tmp_path
 
 

@@ -1,4 +1,4 @@
-"""Check the documents: links and anchors lead somewhere, Python parses, config keys are the code's.
+"""Check the documents: links lead somewhere, Python parses, config keys and the reference are the code's.
 
 Prints one line for each fault and exits with 1 when there is any.
 """
@@ -11,21 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+from tools.markdown import Line, anchors, links, split
+from tools.reference import DOCUMENT, Reference
+
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = Path("src/landline/config.py")
 REFERENCE = Path("docs/reference/config.md")
 NEEDED = ("README.md", "CONTRIBUTING.md", "CHANGES.md")
 
-FENCE = re.compile(r"^(?P<indent> *)(?P<mark>`{3,}|~{3,})(?P<language>[\w+-]*)")
-HEADING = re.compile(r"^#{1,6}\s+(?P<text>.*?)\s*#*$")
-ANCHOR = re.compile(r"<a\s[^>]*(?:id|name)=[\"'](?P<id>[^\"']+)")
-LINK = re.compile(r"\]\(\s*<?(?P<to>[^)\s>]+)>?(?:\s+[\"'][^)]*)?\)")
-REFERENCE_LINK = re.compile(r"^\[[^\]]+\]:\s*<?(?P<to>[^\s>]+)")
-TAG_LINK = re.compile(r"<(?:a|img|source)\s[^>]*?(?:href|src|srcset)=[\"'](?P<to>[^\"'\s]+)")
 ELSEWHERE = re.compile(r"^(?:[a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)
 KEY = re.compile(r"\bLANDLINE_[A-Z0-9]+(?:_[A-Z0-9]+)*\b(?!_?\*)")
-
-Line = tuple[int, str]
 
 
 def documents() -> list[Path]:
@@ -33,54 +28,6 @@ def documents() -> list[Path]:
     found = [ROOT / name for name in NEEDED if (ROOT / name).is_file()]
     found += sorted((ROOT / "docs").rglob("*.md"))
     return [path.relative_to(ROOT) for path in found]
-
-
-def split(text: str) -> tuple[list[Line], list[tuple[int, str, str]]]:
-    """Part a document into its prose lines and its code blocks (first line, language, code)."""
-    prose: list[Line] = []
-    blocks: list[tuple[int, str, str]] = []
-    generation, start, language, code = "", 0, "", list[str]()
-    for number, line in enumerate(text.splitlines(), 1):
-        fence = FENCE.match(line.lstrip("> "))
-        if generation:
-            if fence and fence["mark"].startswith(generation) and not fence["language"]:
-                blocks.append((start, language, "\n".join(code)))
-                generation = ""
-            else:
-                code.append(line)
-        elif fence:
-            generation, start, language, code = fence["mark"], number + 1, fence["language"].lower(), []
-        else:
-            prose.append((number, line))
-    if generation:
-        blocks.append((start, language, "\n".join(code)))
-    return prose, blocks
-
-
-def anchors(prose: list[Line]) -> set[str]:
-    """Return what `#…` may name in a document: its headings, as GitHub spells them, and its own anchors."""
-    found: set[str] = set()
-    for _, line in prose:
-        found |= {match["id"] for match in ANCHOR.finditer(line)}
-        heading = HEADING.match(line)
-        if heading:
-            text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading["text"])
-            text = re.sub(r"<[^>]+>", "", text).replace("`", "")
-            slug = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
-            cached = 0
-            while (name := f"{slug}-{cached}" if cached else slug) in found:
-                cached += 1
-            found.add(name)
-    return found
-
-
-def links(prose: list[Line]) -> Iterator[Line]:
-    """Yield where a document points to, code spans left out."""
-    for number, line in prose:
-        spoken = re.sub(r"`+[^`]*`+", "", line)
-        for pattern in (LINK, REFERENCE_LINK, TAG_LINK):
-            for match in pattern.finditer(spoken):
-                yield number, match["to"]
 
 
 def link_faults(document: Path, prose: list[Line]) -> Iterator[str]:
@@ -135,6 +82,20 @@ def key_faults(texts: dict[Path, str]) -> Iterator[str]:
         yield f"{REFERENCE}: {key} is missing; every key of {CONFIG} is documented there"
 
 
+def reference_faults(texts: dict[Path, str]) -> Iterator[str]:
+    text = texts.get(DOCUMENT)
+    if text is None:
+        yield f"{DOCUMENT} does not exist"
+        return
+    try:
+        is_stale = Reference(ROOT).renew(text) != text
+    except ValueError as error:
+        yield f"{DOCUMENT}: {error}"
+        return
+    if is_stale:
+        yield f"{DOCUMENT}: it is not what the docstrings say; run 'make reference' and commit what it writes"
+
+
 def faults() -> Iterator[str]:
     """Yield every fault of every document, as one line each."""
     for name in NEEDED:
@@ -146,6 +107,7 @@ def faults() -> Iterator[str]:
         yield from link_faults(document, prose)
         yield from code_faults(document, blocks)
     yield from key_faults(texts)
+    yield from reference_faults(texts)
     for command in ("make demo", "make test"):
         if command not in texts.get(Path("README.md"), command):
             yield f"README.md: it does not say `{command}`"

@@ -1,4 +1,4 @@
-"""The extension object: what an app's author holds in hand."""
+"""The extension object, which an app's author makes once and uses everywhere."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _NAMED = 5
 class Landline:
     """Live updates for a Flask app.
 
-    Channels belong to this object, which may serve several apps; what an app has of its own (configuration, log)
-    is in `app.extensions["landline"]`.
+    Channels belong to this object, which may serve several apps. What an app has of its own (configuration, log) is
+    in `app.extensions["landline"]`.
 
     Args:
-        app: the app; or call `init_app` later.
+        app: the app to serve at once; None: call `init_app` later.
 
     Example:
         >>> app = Flask(__name__)
@@ -47,7 +47,12 @@ class Landline:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Serve an app: read its `LANDLINE_*` keys, wrap its `wsgi_app`, add its pages and template globals.
+        """Serve an app: read its `LANDLINE_*` keys, wrap its `wsgi_app`, add the client's script and template globals.
+
+        Nothing is opened, and no thread is started, before first use. See `docs/reference/config.md` for the keys.
+
+        Args:
+            app: the app to serve.
 
         Raises:
             UsageError: a configuration value is wrong, or the app has a Landline already.
@@ -62,13 +67,14 @@ class Landline:
         self._apps.add(app, runtime)
 
     def close(self, app: Flask | None = None) -> None:
-        """End what serves an app: held connections are answered, the follower ends, the log is closed.
+        """End what serves an app in this process, and close its log.
 
-        For tests, and for a process that has done with an app but goes on. From then on the app counts no more where
-        it is asked which one is meant. It may be closed again, which changes nothing.
+        Connections that the process holds for the app are answered or end in good order; then its threads end. For
+        tests, and for a process that goes on without the app. A closed app is no longer one of those that
+        `docs/reference/python.md#which-app-is-meant` chooses from. Closing it again changes nothing.
 
         Args:
-            app: which one; None: the current one, or the only one.
+            app: the app to close; None: the current one, or the only one.
 
         Raises:
             UsageError: this object does not serve the app, or it is not clear which one is meant.
@@ -78,17 +84,36 @@ class Landline:
         self._apps.discard(runtime)
 
     def channel(self, rule: str, *, keep: int | None = 1000, keep_for: float | None = 86_400.0) -> Channel:
-        """Declare a channel, or with variable parts a family of them.
+        """Declare a channel, or, by a rule with variable parts, a family of channels.
+
+        Anyone may read a channel, as with a route, unless it has a reader function (`Channel.reader`).
+
+        Declare channels, and their reader, snapshot and source functions, where the module is loaded. After an app's
+        first request that is an error, as a late route is in Flask: the app's other processes would not know the
+        channel. For channels that are made at run time, declare a rule once: `jobs = live.channel("job/<job_id>")`,
+        then `jobs.publish(data, job_id=7)`.
+
+        A name has up to 200 printable characters, is matched exactly, and has one spelling: `room/7` names a channel,
+        `room/007` does not. `landline` is reserved. Printable is what `str.isprintable` says, so a name cannot hold
+        zero-width joiners and non-joiners, soft hyphens or marks of writing direction: with them, two different names
+        could look the same, and a name could turn a line of a log around. Emoji made with joiners, and Persian or
+        Hindi words that need them, therefore cannot be in a name; declare a family by number or slug
+        (`room/<int:id>`), and put the words into the data. Nothing else is unified: `é` as one character and as two
+        are two names. Publishing to a name that breaks these rules is a `UsageError`; a client that asks for one is
+        refused with `unknown-channel`.
 
         Args:
-            rule: a name such as `orders`, or a rule such as `room/<int:room_id>` with the converters of Flask's
-                routes. Anyone may read it, as with a route, unless it is given a reader function (`Channel.reader`).
+            rule: a name such as `orders`, or a rule such as `room/<int:room_id>`, with the syntax and the converters
+                of Flask's routes.
             keep: newest events kept at least, for each concrete channel; None: no limit.
-            keep_for: seconds an event is kept at least; None: no limit.
+            keep_for: seconds for which an event is kept at least; None: no limit.
+
+        Returns:
+            The `Channel`.
 
         Raises:
             UsageError: the rule or a limit cannot be used, the rule is declared already, or an app that this object
-                serves has had its first request: other processes of it would not know the channel.
+                serves has had its first request.
         """
         if keep is not None and (not _is_number(keep) or not isinstance(keep, int) or keep < 1):
             raise UsageError(f"channel(keep={keep!r}): give a whole number of events, 1 or more, or None for no limit.")
@@ -101,31 +126,37 @@ class Landline:
         return channel
 
     def publish(self, name: str, data: Any) -> Event:
-        """Publish a value to a channel, from anywhere: a request, a thread, another process, a worker, a shell.
+        """Publish a value to a channel, from any request, thread, process, worker or shell of this machine.
 
         Args:
             name: the channel's concrete name, such as `orders` or `room/3`.
-            data: anything `app.json` can serialise, up to `LANDLINE_MAX_EVENT` bytes of JSON.
+            data: any value that `app.json` can serialise, up to `LANDLINE_MAX_EVENT` bytes of JSON. See
+                `docs/how-to/publish.md#what-can-be-published`.
 
         Returns:
-            The event. It is stored durably when this returns.
+            The `Event`, which is stored durably by now.
 
         Raises:
-            UsageError: no such channel, the value cannot be published, or it is not clear which app is meant.
+            UsageError: no channel of this name is declared, the value cannot be published, or it is not clear which
+                app is meant.
             LogError: the log could not be written; nothing was published.
         """
         return self._runtime().publish(name, data)
 
     def cursor(self) -> str:
-        """Return the position at the log's end: call it before you read the state that goes with it.
+        """Return the position at the log's end; call it before you read the state that goes with it.
 
-        In a request it takes no page down with the log: where that does not answer within a quarter of a second, it is
-        the last position known in this process, and without one the empty text, which means that a position was lost.
-        A client that comes with it is told so by a reset. The log says why, once a minute.
+        In a request, no page goes down with the log. If the log does not answer within a quarter of a second, this
+        returns the last position known in this process, or an empty text if there is none. A client that asks from
+        the empty text gets a reset. The server's log says why, once a minute. See
+        `docs/topics/delivery.md#the-page-and-the-feed`.
+
+        Returns:
+            The cursor, as text.
 
         Raises:
             UsageError: it is not clear which app is meant.
-            LogError: the log cannot be read; outside of requests only.
+            LogError: the log cannot be read; only outside of requests.
         """
         runtime = self._runtime()
         if has_request_context():
@@ -133,17 +164,18 @@ class Landline:
         return str(runtime.hub.tail())
 
     def revoke(self, identity: str | int | None = None, *, channel: str | None = None) -> None:
-        """Have a reader, or all readers of a channel, asked anew, at once and in all processes.
+        """Void the grants of one reader, or those for one channel, at once and in all processes.
 
-        What was granted is void, and lines that it holds open end; they come back, and the reader functions decide.
-        So change first who may read, and then revoke.
+        Connections that are held by such a grant end; their clients come back, and the reader functions decide anew.
+        So first change the rights that the reader functions look at, then revoke. See
+        `docs/how-to/access.md#when-rights-are-taken`.
 
         Args:
-            identity: whose: what `LANDLINE_IDENTITY` returns, or flask-login's user id.
-            channel: or of which channel: its concrete name, such as `room/3`.
+            identity: the reader, as `LANDLINE_IDENTITY` returns it, or flask-login's user id.
+            channel: the channel's concrete name, such as `room/3`. Give one of the two.
 
         Raises:
-            UsageError: not one of the two was given, or the channel is not declared or has no reader function.
+            UsageError: neither or both were given, or the channel is not declared or has no reader function.
             LogError: the log could not be written; nothing was revoked.
         """
         self._runtime().revoke(identity, channel)
@@ -163,11 +195,11 @@ class Landline:
 
 
 class _OpenApps:
-    """The apps given to `init_app` and not closed, so that code outside of any app context has one to mean.
+    """The apps given to `init_app` and not closed; code outside of any app context uses the only one.
 
-    Which one that is follows from those calls alone, never from what the garbage collector has got round to: an app
-    that its process holds nowhere else stays. Beyond `_KEPT` open apps only the names of the oldest are kept, for the
-    error that names them; should such an app be the last one open, that is an error as well.
+    The choice follows from those calls alone, and never from what the garbage collector has collected: an app that
+    its process refers to nowhere else stays here. Beyond `_KEPT` open apps only the names of the oldest are kept, for
+    the error that names them; if such an app is the last one open, using it is that error too.
     """
 
     def __init__(self) -> None:
@@ -192,7 +224,7 @@ class _OpenApps:
         """Return the app that is open, if it is one.
 
         Raises:
-            UsageError: none is, or several are.
+            UsageError: no app is open, or several are.
         """
         with self._lock:
             apps = list(self._apps.values())

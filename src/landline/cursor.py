@@ -1,6 +1,6 @@
 """A reader's position in the log, as one token (WIRE §2).
 
-Clients keep and echo it; only this file builds or takes it apart.
+Clients keep and echo it; only this file builds it or takes it apart.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class Word(enum.Enum):
     START = "start"
     """All that is still kept."""
     LOST = ""
-    """Like `NOW`, of a reader that had a position and has lost it: a page made while the log could not be read."""
+    """Like `NOW`, from a reader that had a position and lost it: its page was made while the log could not be read."""
 
 
 Position = Cursor | Word
 
 NO_LIFE = Cursor("0" * 8, 0)
-"""A position in no log's life. A stream names it in its hello to a reader whose position is lost: should the line be
-cut before the reset that follows, the reader comes back with it, and is told of a reset all the same."""
+"""A position in no log's life. A stream names it in its hello to a reader whose position is lost. If the connection
+is cut before the reset that follows, the reader comes back with this position, and gets the reset then."""
 
 
 def parse_position(text: str) -> Position:

@@ -12,11 +12,11 @@ from typing import Any
 
 
 class LandlineError(Exception):
-    """Any error of Landline."""
+    """Any error that Landline raises; catch this to catch all of them."""
 
 
 class UsageError(LandlineError):
-    """The app uses Landline wrongly; the message says what with which value, and what to do."""
+    """The app uses Landline wrongly. The message says what happened with which value, and what to change."""
 
 
 class LogError(LandlineError):
@@ -25,16 +25,18 @@ class LogError(LandlineError):
     def __init__(self, message: str, *, retryable: bool = True) -> None:
         super().__init__(message)
         self.retryable = retryable
-        """Whether the same call may succeed later without anybody's help."""
+        """Whether the same call may succeed later, although nothing is repaired."""
 
 
 class Refusal(LandlineError):
-    """An answer other than 200 for a client (WIRE §10, RFC 9457).
+    """A client asked for what it cannot get; Landline answers it with a problem object (WIRE §10, RFC 9457).
+
+    An app seldom meets one.
 
     Args:
-        code: one of the codes of the wire, for programs.
+        code: one of the wire's codes, for programs.
         status: the HTTP status.
-        detail: what was wrong with which value and what to do, for people.
+        detail: for people: what was wrong with which value, and what to do.
         retry_after: seconds for the `Retry-After` header; None leaves it out.
         headers: further response headers.
         fields: further members of the problem object, such as `channels`.

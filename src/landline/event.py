@@ -10,20 +10,20 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Event:
-    """One published thing, as the log took it."""
+    """One published thing, as the log took it. Immutable."""
 
     channel: str
-    """Name of the channel, exactly as declared."""
+    """The channel's concrete name, such as `room/3`."""
     offset: int
-    """Position in the log, 1 and up, across all its channels. For a snapshot: the position it includes."""
+    """Its position in the log: 1 and up, across all channels. Of a snapshot: the position that it includes."""
     at: float
-    """When the log took it, Unix seconds."""
+    """When the log took it: Unix seconds, to the millisecond."""
     payload: str
     """The published value as JSON text on one line, encoded once, at publish."""
     epoch: str = ""
     """The life of the log that gave the offset."""
     snapshot: bool = False
-    """Whether this stands for the channel's whole state instead of one thing (WIRE §8)."""
+    """Whether it stands for the channel's whole state (WIRE §8). Never true of what `publish` returns."""
 
     @property
     def cursor(self) -> str:
@@ -32,7 +32,7 @@ class Event:
 
     @property
     def data(self) -> Any:
-        """The published value, decoded anew at each access."""
+        """The published value, decoded from JSON anew at each access."""
         return json.loads(self.payload)
 
     @property
@@ -42,13 +42,13 @@ class Event:
 
     @cached_property
     def encoded(self) -> bytes:
-        """The event as a JSON object: made once for all the readers of this process."""
+        """The event as a JSON object; made once for all readers of this process."""
         head = f'{{"channel": {json.dumps(self.channel)}, "offset": {self.offset}, "at": {self.at!r}'
         tail = ', "snapshot": true}' if self.snapshot else "}"
         return f'{head}, "data": {self.payload}{tail}'.encode()
 
     @cached_property
     def sse(self) -> bytes:
-        """The event as a block of an event stream (WIRE §5): made once for all the readers of this process."""
-        # The id last: some clients take it as soon as they read it, and a cut after it would lose them the event.
+        """The event as a block of an event stream (WIRE §5); made once for all readers of this process."""
+        # The id comes last: some clients keep it as soon as they read it, so a cut right after it would lose the event.
         return f"event: {self.channel}\ndata: {self.payload}\nid: {self.cursor}\n\n".encode()

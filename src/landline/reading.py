@@ -1,4 +1,4 @@
-"""What a reader at some position is told: the rules, without the reading itself (WIRE §4, §7)."""
+"""What is sent to a reader at some position: the rules, without the reading itself (WIRE §4, §7)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Reset(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a reader at some position is told."""
+    """What was found for a reader at some position."""
 
     events: Sequence[Event]
     cursor: Cursor
@@ -36,12 +36,12 @@ class Reading(NamedTuple):
 
     @property
     def has_news(self) -> bool:
-        """Whether there is anything to tell."""
+        """Whether there is anything to send."""
         return bool(self.events) or self.reset is not None
 
 
 def compare(position: Position, tail: Cursor, channels: Collection[str]) -> tuple[int, Reset | None]:
-    """Hold a reader's position against the log: the offset to read after, and what cannot be proven."""
+    """Compare a reader's position with the log; return the offset to read after, and a reset if one is due."""
     if not isinstance(position, Cursor):
         return 0, None
     if position.epoch != tail.epoch:
@@ -52,7 +52,7 @@ def compare(position: Position, tail: Cursor, channels: Collection[str]) -> tupl
 
 
 def page(events: list[Event], here: Cursor, tail: Cursor, reset: Reset | None, limit: int) -> Reading:
-    """Cut one answer's worth; `here` is the cursor if there is nothing."""
+    """Return the first answer's worth of events, as a reading; `here` is its cursor if there is no event."""
     size = 0
     for count, event in enumerate(events[:limit]):
         size += event.size
@@ -60,6 +60,6 @@ def page(events: list[Event], here: Cursor, tail: Cursor, reset: Reset | None, l
         if count and size > PAGE_BYTES:
             limit = count
             break
-    told = events[:limit]
-    cursor = Cursor(tail.epoch, told[-1].offset) if told else here
-    return Reading(told, cursor, tail, len(events) > len(told), reset)
+    taken = events[:limit]
+    cursor = Cursor(tail.epoch, taken[-1].offset) if taken else here
+    return Reading(taken, cursor, tail, len(events) > len(taken), reset)

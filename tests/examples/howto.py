@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.processes import Process, free_port
-from tools.check_docs import split
+from tools.markdown import split
 
 ROOT = Path(__file__).parents[2]
 NODE_MODULES = ROOT / "node_modules"

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.apps import App
-from tools.check_docs import split
+from tools.markdown import split
 
 TEXT = (Path(__file__).parents[2] / "docs" / "how-to" / "other-clients.md").read_text()
 

@@ -1,4 +1,4 @@
-"""What an app's author declares of a channel, and holds in hand."""
+"""A channel as the app's author declares it, and publishes to it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Publisher(Protocol):
         """Publish a value to a channel by its concrete name."""
 
     def revoke(self, identity: str | int | None = None, *, channel: str | None = None) -> None:
-        """Have a reader, or all readers of a channel, asked anew."""
+        """Void the grants of one reader, or those for one channel."""
 
 
 class SourceFunction(NamedTuple):
@@ -48,15 +48,15 @@ class SourceFunction(NamedTuple):
 
 
 class Channel:
-    """A named feed, or a family of them, declared with `Landline.channel`."""
+    """A channel, or a family of channels, declared with `Landline.channel`."""
 
     def __init__(self, publisher: Publisher, rule: str, retention: Retention) -> None:
         self.rule = rule
         """The rule as declared, such as `room/<int:room_id>`."""
         self.retention = retention
-        """How much is kept at least."""
+        """How much is kept at least: the named tuple `Retention`."""
         self.reader_function: Callable[..., Any] | None = None
-        """Who may read; None: everybody."""
+        """Decides whether a request may read; None: each one may."""
         self.snapshot_function: Callable[..., Any] | None = None
         self.source_function: SourceFunction | None = None
         self._publisher = publisher
@@ -68,11 +68,11 @@ class Channel:
         """Publish a value to this channel.
 
         Args:
-            data: anything `app.json` can serialise.
+            data: any value that `app.json` can serialise; see `docs/how-to/publish.md#what-can-be-published`.
             parts: the variable parts of the rule, such as `room_id=3`.
 
         Returns:
-            The event, stored durably.
+            The `Event`, which is stored durably by now.
 
         Raises:
             UsageError: the value cannot be published, or the parts do not fit the rule.
@@ -81,12 +81,14 @@ class Channel:
         return self._publisher.publish(self._publisher.channels.build(self, parts), data)
 
     def reader(self, function: F) -> F:
-        """Decorate the function that decides who may read, as the request's session and user have it (WIRE §9).
+        """Decorate the function that decides whether a request may read this channel (WIRE §9).
 
-        It is called with the rule's parts in a request context of the app, after the `before_request` functions,
-        and returns True or False; `abort(403)` and what a login decorator returns are a no as well. Its yes is good
-        for `LANDLINE_GRANT_AGE` seconds, unless it is revoked. Whatever else it returns or raises is logged, and
-        the client is told to ask again later.
+        Landline calls it with the rule's parts in a request context of the app, after the `before_request` functions,
+        so it sees the client's session and user. It returns True or False; `abort(403)` and what a login decorator
+        returns mean False too. A True is good for `LANDLINE_GRANT_AGE` seconds, unless it is revoked. Anything else
+        that it returns or raises is logged, and the client is asked to come back later.
+
+        Returns the function it got. See `docs/how-to/access.md`.
         """
         self._publisher.channels.require_setup(f"The reader function of {self!r}")
         self.reader_function = function
@@ -95,7 +97,7 @@ class Channel:
         return function
 
     def revoke(self, /, **parts: Any) -> None:
-        """Have every reader of this channel asked anew, at once and in all processes; first change who may read.
+        """Void the grants for this channel, at once and in all processes; see `Landline.revoke`.
 
         Args:
             parts: the variable parts of the rule, such as `room_id=3`.
@@ -107,25 +109,28 @@ class Channel:
         self._publisher.revoke(channel=self._publisher.channels.build(self, parts))
 
     def snapshot(self, function: F) -> F:
-        """Decorate the function that tells the whole state, for newcomers and after a reset (WIRE §8).
+        """Decorate the function that returns the channel's whole state, for newcomers and after a reset (WIRE §8).
 
-        It is called with the rule's parts in a request context, and returns what `publish` takes. An event may
-        be both in the snapshot and after it: apply events idempotently.
+        Landline calls it with the rule's parts in a request context, and it returns what `publish` takes. An event
+        may be both in the snapshot and after it, so apply events idempotently.
+
+        Returns the function it got. See `docs/how-to/snapshots.md`.
         """
         self._publisher.channels.require_setup(f"The snapshot function of {self!r}")
         self.snapshot_function = function
         return function
 
     def source(self, every: float, *, only_changes: bool = False) -> Callable[[F], F]:
-        """Decorate a function that is asked for something new, once for all clients of all processes.
+        """Decorate a function that returns what is new, or None; one process calls it for all clients of all processes.
 
-        It is called with the rule's parts in an app context, only while somebody reads the channel, and at
-        most once per `every`. What it returns is published; None is nothing new. An exception is logged,
-        does not reach readers, and makes the next call later.
+        Landline calls it with the rule's parts in an app context, only while a client reads the channel, and publishes
+        what it returns. An exception is logged, does not reach readers, and delays the next call.
+
+        The decorator returns the function it got. See `docs/how-to/sources.md`.
 
         Args:
             every: seconds between two calls, at least.
-            only_changes: whether a value equal to the newest event's is nothing new either.
+            only_changes: whether a value equal to the newest event's counts as nothing new.
 
         Raises:
             UsageError: `every` is not a positive number.

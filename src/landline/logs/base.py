@@ -3,16 +3,16 @@
 What a log guarantees, and `landline.testing.LogContract` checks:
 
 - `append` is atomic, and durable before it returns. What it raised for is not in the log.
-- Offsets order exactly as appends became visible: whoever has seen offset n never later finds a new event
+- Offsets order exactly as appends became visible: a process that has seen offset n never later finds a new event
   at or below n. They need not be gapless (a gap costs the hub its window, nothing else).
 - `epoch` changes whenever offsets could repeat: a new file, a lost store, a forked memory.
 - Reads never consume, and never wait for writers longer than a moment.
 - Everything may be called from any thread, and from a forked child; each process has its own connections.
-- Whoever trims writes down the floor in the same stroke; so events read *before* `floor()` is asked are
-  complete down to it.
+- A trim stores the channel's new floor in the same transaction. So a thread that first reads events and then calls
+  `floor()` knows that it has all events above that floor.
 
 What a log need not do: wake other processes quickly (`wait` may poll), keep order between logs, or
-remember who reads.
+remember its readers.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _EPOCH_ALPHABET = string.digits + string.ascii_lowercase
 
 
 class Retention(NamedTuple):
-    """How much of a channel is kept at least. Belongs to the channel, never to whether anybody listens."""
+    """How much of a channel is kept at least, whether or not a client reads it."""
 
     keep: int | None = 1000
-    """Newest events kept; up to a tenth more may be, so that trimming is cheap. None: no limit."""
+    """Newest events kept. Up to a tenth more may be kept, so that trimming is cheap. None: no limit."""
     keep_for: float | None = 86_400.0
-    """Seconds an event is kept, then removed at the next trim. None: no limit."""
+    """Seconds for which an event is kept; the next trim removes it. None: no limit."""
 
     def trim_above(self) -> float:
         """Return the number of kept events above which a channel is cut back to `keep`."""
@@ -48,7 +48,9 @@ class ChannelInfo(NamedTuple):
     """What a log holds of one channel."""
 
     name: str
+    """The channel's concrete name."""
     kept: int
+    """Number of events kept."""
     oldest: int | None
     """Offset of the oldest event kept, None when there is none."""
     newest: int | None
@@ -56,11 +58,11 @@ class ChannelInfo(NamedTuple):
 
 
 LEASE_REST = 60.0
-"""Seconds that a lease may have to go, however short a time another asks for: a source that fails rests so long."""
+"""Seconds that a lease may have left, however short a time is asked for: a source that fails rests so long."""
 
 
 def lease_limit(seconds: float) -> float:
-    """Return the seconds that a lease may have to go at most, where `seconds` are asked for."""
+    """Return the seconds that a lease may have left at most, where `seconds` are asked for."""
     return max(seconds, LEASE_REST) + 1.0  # sums of times are rounded, and clocks set by fractions
 
 
@@ -72,38 +74,47 @@ class Log(ABC):
 
     @abstractmethod
     def append(self, channel: str, payload: str, retention: Retention = Retention()) -> Event:  # noqa: B008
-        """Store one event, JSON text on one line, durably; trim its channel as `retention` allows."""
+        """Store one event durably, and trim its channel as `retention` allows.
+
+        Args:
+            channel: the channel's concrete name.
+            payload: the value as JSON text on one line.
+            retention: how much of the channel must be kept.
+        """
 
     @abstractmethod
     def read(self, after: int, limit: int, channels: Collection[str] | None = None) -> list[Event]:
-        """Return up to `limit` kept events after an offset, in log order; of all channels if None."""
+        """Return up to `limit` kept events after an offset, in log order; of all channels if `channels` is None."""
 
     @abstractmethod
     def tail(self) -> Cursor:
         """Return the epoch and the newest offset given (0: none yet), both of the same moment.
 
-        Asked on every poll, so it has to be cheap.
+        Called on every poll, so it has to be cheap.
         """
 
     @abstractmethod
     def floor(self, channels: Collection[str]) -> dict[str, int]:
-        """Return per channel the newest offset no longer kept; channels never trimmed may be missing."""
+        """Return for each channel the newest offset that was removed; channels never trimmed may be missing."""
 
     @abstractmethod
     def newest(self, channel: str) -> Event | None:
-        """Return the newest kept event of a channel."""
+        """Return the newest kept event of a channel, None if there is none."""
 
     @abstractmethod
     def channels(self) -> list[ChannelInfo]:
-        """Return what is held of each channel that was ever published to, by name."""
+        """Return what is kept of each channel that was ever published to, ordered by name."""
 
     @abstractmethod
     def trim(self, limit: int = 500) -> int:
-        """Remove up to `limit` events past their `keep_for`; return how many were."""
+        """Remove up to `limit` events past their `keep_for`; return the number removed."""
 
     @abstractmethod
     def wait(self, after: Cursor, timeout: float) -> bool:
-        """Block until `tail()` is no longer `after`: True; or for `timeout` seconds or until `wake()`: False."""
+        """Block until `tail()` is no longer `after`, and return True.
+
+        Return False after `timeout` seconds, or when `wake()` is called.
+        """
 
     @abstractmethod
     def wake(self) -> None:
@@ -111,11 +122,11 @@ class Log(ABC):
 
     @abstractmethod
     def lease(self, name: str, seconds: float, holder: str) -> bool:
-        """Take or extend a lease: True if `holder` has it now, for `seconds`, alone among all processes.
+        """Take or extend a lease; return whether `holder` has it now, for `seconds`, alone among all processes.
 
-        All who ask for one name ask for about as long. So another's lease that has more to go than `lease_limit` allows
-        was given while a clock was ahead, and has ended: else a clock set right would stop a source for as long as it
-        had been wrong.
+        All processes ask for a name's lease for about the same time. So another holder's lease that has more time left
+        than `lease_limit` allows was given while a clock was ahead; treat it as ended. Otherwise, once the clock is
+        set right, the source would stop for as long as the clock had been wrong.
         """
 
     @abstractmethod
@@ -129,5 +140,5 @@ class Log(ABC):
 
 
 def new_epoch() -> str:
-    """Name a new life of a log. There are 36^8 names: two lives of one log do not meet by chance."""
+    """Return a random name for a new life of a log. There are 36^8: two lives do not get the same one by chance."""
     return "".join(secrets.choice(_EPOCH_ALPHABET) for _ in range(8))

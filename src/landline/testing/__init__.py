@@ -17,6 +17,9 @@ __all__ = ["Clock", "LogContract", "PrivateLogContract", "in_child", "in_threads
 class LogContract(ReadingContract, RetentionContract, WaitingContract, ThreadsContract, SharedStoreContract):
     """What every log must do that several processes share. Subclass it in a test file, with a fixture `make_log`.
 
+    `make_log` returns a function that opens a log whose clock is the one it is given; two logs made in one test are
+    two processes' views of one store. Each test must begin with an empty store.
+
     Example:
         >>> class TestMyLog(LogContract):
         ...     @pytest.fixture
@@ -26,4 +29,4 @@ class LogContract(ReadingContract, RetentionContract, WaitingContract, ThreadsCo
 
 
 class PrivateLogContract(ReadingContract, RetentionContract, WaitingContract, ThreadsContract, PrivateStoreContract):
-    """The same for a log that is one process's alone, such as one in memory."""
+    """The same for a log that belongs to one process, such as one in memory."""

@@ -17,21 +17,21 @@ PATIENCE = 30.0
 
 
 class Clock:
-    """A clock that moves only when told: pass it wherever a log, a hub or a source takes `clock`.
+    """A clock that moves only by `advance`; pass it wherever a log, a hub or a source takes `clock`.
 
     Args:
-        now: Unix seconds at which it stands first.
+        now: Unix seconds that it shows first.
     """
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.now = now
-        """Unix seconds."""
+        """Unix seconds that it shows."""
 
     def __call__(self) -> float:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move the clock forward."""
         self.now += seconds
 
 
@@ -39,8 +39,8 @@ def in_threads(*functions: Callable[[], Any]) -> list[Any]:
     """Run each function in a thread of its own, all starting together; return what they returned.
 
     Raises:
-        TimeoutError: one did not end.
-        BaseException: what the first of them raised.
+        TimeoutError: a function did not end within half a minute.
+        BaseException: the first error that one of them raised.
     """
     results: list[Any] = [None] * len(functions)
     errors: list[BaseException] = []
@@ -69,7 +69,7 @@ def in_child(function: Callable[[], Any]) -> Any:
     """Run a function in a forked child; return what it returned, which must be JSON.
 
     Raises:
-        AssertionError: it raised, or did not end; the message holds the child's traceback.
+        AssertionError: the function raised, or did not end; the message holds the child's traceback.
     """
     reader, writer = os.pipe()
     with warnings.catch_warnings():
