@@ -69,6 +69,13 @@ def test_key_that_the_reference_leaves_out_is_named(root: Path) -> None:
     assert "LANDLINE_MAX_EVENT is missing" in found
 
 
+@pytest.mark.parametrize("name", ["loop/gone.py", "src/landline/gone/"])
+def test_file_that_a_topic_names_is_there(root: Path, name: str) -> None:
+    (root / "docs/topics").mkdir()
+    (root / "docs/topics/way.md").write_text(f"`config.py`, `landline/config.py`, `docs/`,\nand `{name}`")
+    assert list(check_docs.faults()) == [f"docs/topics/way.md:2: there is no `{name}`"]
+
+
 def test_missing_document_is_named(root: Path) -> None:
     (root / "CHANGES.md").unlink()
     assert "CHANGES.md does not exist" in list(check_docs.faults())

@@ -20,6 +20,9 @@ REFERENCE = Path("docs/reference/config.md")
 NEEDED = ("README.md", "CONTRIBUTING.md", "CHANGES.md")
 
 ELSEWHERE = re.compile(r"^(?:[a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)
+# With a folder: `app.py` alone is a reader's own file.
+FILE = re.compile(r"`(?P<path>[\w.-]+(?:/[\w.-]+)*/(?:[\w-]+\.py)?)`")
+PLACES = ("", "src", "src/landline")
 KEY = re.compile(r"\bLANDLINE_[A-Z0-9]+(?:_[A-Z0-9]+)*\b(?!_?\*)")
 
 
@@ -54,6 +57,16 @@ def code_faults(document: Path, blocks: list[tuple[int, str, str]]) -> Iterator[
         except SyntaxError as error:
             line = start + (error.lineno or 1) - 1
             yield f"{document}:{line}: this Python does not parse: {error.msg}"
+
+
+def file_faults(document: Path, prose: list[Line]) -> Iterator[str]:
+    """Yield each Python file or folder, named in a topic, that is in none of the usual places."""
+    if document.parent.name != "topics":
+        return
+    for number, line in prose:
+        for match in FILE.finditer(line):
+            if not any((ROOT / place / match["path"]).exists() for place in PLACES):
+                yield f"{document}:{number}: there is no `{match['path']}`"
 
 
 def config_keys(source: str) -> set[str]:
@@ -106,6 +119,7 @@ def faults() -> Iterator[str]:
         prose, blocks = split(text)
         yield from link_faults(document, prose)
         yield from code_faults(document, blocks)
+        yield from file_faults(document, prose)
     yield from key_faults(texts)
     yield from reference_faults(texts)
     for command in ("make demo", "make test"):
