@@ -1,5 +1,7 @@
 """Configuration keys: read once, checked, each mistake told with its key."""
 
+import sqlite3
+import stat
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -226,10 +228,63 @@ def test_sqlite_url_of_a_database_in_memory_is_refused_and_names_memory(url: str
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("url", ["sqlite:///file:name.db", "sqlite:///name.db?timeout=5", "sqlite:////srv/name.db?"])
-def test_sqlite_url_with_more_than_a_path_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="by a path alone, without 'file:' and parameters"):
+def test_sqlite_url_with_a_scheme_of_sqlites_own_is_refused() -> None:
+    with pytest.raises(UsageError, match="by a path, without 'file:'"):
+        open_log("sqlite:///file:name.db", folder=Path("/instance"))
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "synchronous", "mode"),
+    [
+        ("sqlite:?synchronous=FULL", "landline.db", "FULL", 0o664),
+        ("sqlite:///some/other.db?synchronous=FULL&mode=0660", "some/other.db", "FULL", 0o660),
+        ("sqlite:///other.db?mode=640", "other.db", "NORMAL", 0o640),
+        ("sqlite:///other.db", "other.db", "NORMAL", 0o664),
+    ],
+)
+def test_options_in_the_url_count_before_the_keys(
+    url: str, path: str, synchronous: str, mode: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+    connect = sqlite3.connect
+
+    def spy(*args: Any, **how: Any) -> sqlite3.Connection:
+        db = connect(*args, **how)
+        db.set_trace_callback(statements.append)
+        return db
+
+    monkeypatch.setattr(sqlite3, "connect", spy)
+    app = App(tmp_path, log=url, synchronous="NORMAL", log_mode="0664")
+    app.live.channel("news")
+    with app.flask.app_context():
+        app.live.publish("news", 1)
+    file = tmp_path / path
+    assert stat.S_IMODE(file.stat().st_mode) == mode
+    asked_for = {f"PRAGMA synchronous = {level}" for level in ("FULL", "NORMAL")}
+    assert asked_for & set(statements) == {f"PRAGMA synchronous = {synchronous}"}
+    app.runtime.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("sqlite:?synchronus=NORMAL", "no option 'synchronus'. Did you mean 'synchronous'?"),
+        ("sqlite:///name.db?timeout=5", "no option 'timeout'. Its options are 'synchronous' and 'mode'."),
+        ("sqlite:////srv/name.db?", "no option ''. Its options are"),
+        ("sqlite:?synchronous=OFF", "'synchronous' must be FULL or NORMAL"),
+        ("sqlite:?synchronous", "'synchronous' must be FULL or NORMAL"),
+        ("sqlite:?mode=0440", "'mode' must be octal digits"),
+        ("sqlite:?mode=0660&mode=0600", "has the option 'mode' twice"),
+        ("sqlite:?mode=0660&", "no option ''"),
+        ("memory:?", "a log in memory has no options. Use 'memory:'."),
+        ("memory:?mode=0660", "a log in memory has no options. Use 'memory:'."),
+    ],
+)
+def test_option_that_its_log_does_not_have_is_refused(url: str, why: str) -> None:
+    with pytest.raises(UsageError) as caught:
         open_log(url, folder=Path("/instance"))
+    assert str(caught.value).startswith(f"LANDLINE_LOG is {url!r}")
+    assert why in str(caught.value)
 
 
 @pytest.mark.parametrize("path", [":memory:", ""])

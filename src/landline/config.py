@@ -15,14 +15,12 @@ from typing import Any
 
 from .errors import UsageError
 from .logs.base import Log
+from .logs.registry import MODE
 from .protocol.origins import Origins
 
 KEY_PREFIX = "LANDLINE_"
 """How every key of ours begins."""
 
-
-_MODE = re.compile("0?[67][0-7][0-7]")
-"""A mode that leaves the owner what SQLite and a proxy of the same user need."""
 _HEADER = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+", re.ASCII)
 """A header's name (RFC 9110 §5.6.2), but for the underscore: in WSGI it cannot be told from the hyphen, and servers and
 the second door drop such headers."""
@@ -45,7 +43,7 @@ class Config:
 
     log: str | Log = "sqlite:"
     """Where events are stored, as a URL. The default is a file in the app's instance folder: durable, shared
-    by all processes of the machine, and nothing to install."""
+    by all processes of the machine, and nothing to install. The URL may have options, which count before the keys."""
 
     log_apps: tuple[str, ...] = ()
     """Names of the apps that may have this log together; an app that is not named is warned. None named: the first app
@@ -181,7 +179,7 @@ def _check_modes(given: Mapping[str, Any]) -> None:
         value = given.get(key, "0600")
         if value is None and key == "LANDLINE_LISTEN_MODE":
             continue
-        if not isinstance(value, str) or not _MODE.fullmatch(value):
+        if not isinstance(value, str) or not MODE.fullmatch(value):
             raise UsageError(
                 f"{key} is {value!r}; it must be text in octal digits, as for chmod, with read and write for the "
                 "owner: '0600', or '0660' for all users of a group."
