@@ -263,6 +263,19 @@ def test_failing_source_is_logged_and_asked_ever_more_rarely(error, app, process
     assert process.ask() == pytest.approx(4.0)
 
 
+def test_source_that_ends_its_thread_is_asked_ever_more_rarely(app: App, process: Process, clock: Clock) -> None:
+    """What `sys.exit()` ends is the business of the thread that calls; the next call keeps its pause all the same."""
+    calls, values = source(app, every=2.0)
+    for pause in (4, 8, 16):
+        values.append(SystemExit("a library's"))
+        with pytest.raises(SystemExit):
+            process.ask()
+        assert process.ask() == pytest.approx(pause)
+        clock.advance(pause + 1e-6)
+    assert len(calls) == 3
+    assert process.ask() == pytest.approx(2.0)
+
+
 def test_source_slower_than_the_longest_pause_keeps_its_own_pace(app: App, process: Process, caplog) -> None:
     _, values = source(app, every=300.0)
     values.append(ValueError())

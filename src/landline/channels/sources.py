@@ -90,6 +90,10 @@ class Sources:
                 if self._clock() >= turn.next:
                     pause = self._take_turn(item, source, turn)
                     turn.next = self._clock() + pause  # from now: the call may have taken long
+            except BaseException:  # SystemExit: the thread's business, but it is no reason to call again at once
+                # See SECURITY.md: leaving-sources-are-asked-rarely
+                turn.next = self._clock() + _failed(turn, source)
+                raise
             finally:
                 turn.lock.release()
         return max(turn.next - self._clock(), 0.01)
@@ -119,10 +123,7 @@ class Sources:
         except LogError:
             raise
         except Exception:
-            turn.failures += 1
-            # See SECURITY.md: failing-sources-are-asked-rarely
-            doubled = source.every * 2 ** min(turn.failures, 60)  # a float overflows at 1024
-            pause: float = min(doubled, max(LONGEST_PAUSE, source.every))
+            pause = _failed(turn, source)
             logger.exception("The source of channel %r failed; it is asked again in %.3g s.", item.name, pause)
             return pause
         turn.failures = 0
@@ -146,6 +147,14 @@ class Sources:
         now = self._clock()
         self._turns = {name: turn for name, turn in self._turns.items() if turn.next > now or turn.lock.locked()}
         self._sweep_at = max(_TURNS, 2 * len(self._turns))
+
+
+def _failed(turn: _Turn, source: SourceFunction) -> float:
+    """Count a failure; return the seconds until the next call."""
+    turn.failures += 1
+    # See SECURITY.md: failing-sources-are-asked-rarely
+    doubled = source.every * 2 ** min(turn.failures, 60)  # a float overflows at 1024
+    return float(min(doubled, max(LONGEST_PAUSE, source.every)))
 
 
 def _canonical(payload: str) -> str:
