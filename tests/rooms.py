@@ -25,9 +25,9 @@ class Rooms:
         self.room = app.live.channel("room/<int:room_id>")
         self.room.reader(self.may_read)
         self.authorizer = app.runtime.authorizer
-        self.authorizer._clock = self.authorizer.revocations._clock = app.runtime.log._clock = clock  # type: ignore[attr-defined]
+        self.authorizer.grants._clock = self.authorizer.revocations._clock = app.runtime.log._clock = clock  # type: ignore[attr-defined]
         app.flask.wsgi_app._endpoints._clock = clock  # type: ignore[attr-defined]
-        self.authorizer._rand = lambda: 0.0
+        self.authorizer.grants._rand = lambda: 0.0
 
     def may_read(self, room_id: int) -> bool:
         self.asked.append(room_id)

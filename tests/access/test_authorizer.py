@@ -1,13 +1,15 @@
 """Grants and revocations: what opens a channel that has a reader, for whom, and for how long (WIRE §9)."""
 
+import gc
 import json
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from flask_landline import LogError, UsageError
-from landline.access import authorizer as access
-from landline.access.authorizer import Admission, Grant
+from landline.access import grants as access
+from landline.access.grants import Grant
 from landline.cursor import Cursor
 from landline.testing import Clock, in_child
 
@@ -100,7 +102,7 @@ def test_what_is_no_grant_counts_as_none(change: str, rooms: Rooms) -> None:
 def test_what_is_signed_for_another_purpose_is_no_grant(rooms: Rooms) -> None:
     """Flask signs its sessions with the same key."""
     signer = rooms.authorizer.keys.signer()
-    payload = [(), rooms.authorizer._clock() + AGE, *rooms.app.runtime.hub.tail()]
+    payload = [(), rooms.authorizer.grants._clock() + AGE, *rooms.app.runtime.hub.tail()]
     assert not rooms.is_good(str(signer.dumps(payload)))
     assert not rooms.is_good(str(signer.dumps(payload, salt="cookie-session")))
 
@@ -111,7 +113,33 @@ def test_grants_are_remembered_by_the_thousand(rooms: Rooms, monkeypatch: pytest
     for number in range(50):
         cookie = f"rooms=1; session={number}"
         assert rooms.is_good(rooms.grant(cookie=cookie), cookie=cookie)
-        assert len(rooms.authorizer._known) <= 10
+        assert len(rooms.authorizer.grants._known) <= 10
+
+
+def test_remembered_grant_takes_little_however_long_names_and_cookies_are(rooms: Rooms) -> None:
+    """A hundred names and a browser's cookies are 30 KiB; what is kept of them is a hash."""
+    grants, cursor = rooms.authorizer.grants, rooms.app.runtime.hub.tail()
+    names = tuple(f"{number:03}" + "n" * 197 for number in range(100))
+    many = 100
+
+    def come(number: int) -> None:
+        credentials = ("h", f"{number:05}" + "c" * 8000)
+        token = grants.sign(names, credentials, ("m" * 20,), cursor, fresh=True).token
+        # Texts of its own, as each request has.
+        own = tuple(name[:3] + "n" * 197 for name in names)
+        assert grants.read(token, own, credentials) is not None
+
+    come(-1)
+    tracemalloc.start()
+    try:
+        for number in range(many):
+            come(number)
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(grants._known) == many + 1
+    assert kept / many < 2048
 
 
 def test_token_names_nobody(rooms: Rooms) -> None:
@@ -141,7 +169,7 @@ def test_grant_is_renewed_in_its_last_quarter(rooms: Rooms, clock: Clock) -> Non
 
 
 def test_grants_end_a_little_early_and_not_together(rooms: Rooms, clock: Clock) -> None:
-    rooms.authorizer._rand = lambda: 1.0
+    rooms.authorizer.grants._rand = lambda: 1.0
     assert rooms.poll().json["grant"]["expires"] == clock() + 0.9 * AGE
 
 
@@ -232,14 +260,14 @@ def test_what_is_revoked_each_time_the_app_thinks_is_told_to_come_back(rooms: Ro
 def test_what_is_revoked_after_the_look_at_its_grant_is_revoked_for_this_very_poll(rooms: Rooms) -> None:
     """It is looked at again when the events are read: one of them may have come after the revocation."""
     grant, cursor = rooms.grant(), rooms.app.live.cursor()
-    admit, revoke = rooms.authorizer.admit, once(lambda: rooms.app.live.revoke("ann"))
+    check, revoke = rooms.authorizer.check, once(lambda: rooms.app.live.revoke("ann"))
 
-    def admit_then_revoke(*arguments: Any) -> Admission:
-        admitted = admit(*arguments)
+    def check_then_revoke(*arguments: Any) -> Grant | None:
+        brought = check(*arguments)
         revoke()
-        return admitted
+        return brought
 
-    rooms.authorizer.admit = admit_then_revoke  # type: ignore[method-assign, assignment]
+    rooms.authorizer.check = check_then_revoke  # type: ignore[method-assign]
     answer = rooms.poll(cursor=cursor, grant=grant)
     assert rooms.asked == [1]
     assert "grant" in answer.json
@@ -267,7 +295,7 @@ def test_poll_with_a_grant_that_is_none_is_asked_about_each_time(rooms: Rooms) -
     cursor = rooms.app.live.cursor()
     tokens: list[str] = []
     for _ in range(3):
-        rooms.authorizer._rand = lambda: len(tokens) / 10
+        rooms.authorizer.grants._rand = lambda: len(tokens) / 10
         tokens.append(rooms.poll(cursor=cursor, grant="x.y").json["grant"]["token"])
     assert rooms.asked == [1, 1, 1]
     assert len(set(tokens)) == 3

@@ -9,7 +9,8 @@ import pytest
 from flask_landline import UsageError
 from flask_landline.flask_app import FlaskApp
 from landline.access import keys
-from landline.access.authorizer import Authorizer, Grant
+from landline.access.authorizer import Authorizer
+from landline.access.grants import Grant
 from landline.app import Consent
 from landline.cursor import Cursor
 from landline.protocol.request import Request
@@ -58,7 +59,7 @@ def test_grant_from_a_clock_that_was_ahead_has_ended(rooms: Rooms, clock: Clock)
 
 
 def test_clock_that_was_ahead_by_little_harms_nobody(rooms: Rooms, clock: Clock) -> None:
-    rooms.authorizer._rand = lambda: 0.5
+    rooms.authorizer.grants._rand = lambda: 0.5
     grant = rooms.grant()
     clock.advance(-0.04 * AGE)
     assert rooms.is_good(grant)
@@ -99,7 +100,7 @@ def test_revocation_is_not_forgotten_while_a_clock_is_ahead(rooms: Rooms, clock:
         rand=lambda: 0.0,
     )
     request, items = Request("GET", "/landline/poll", "", {}, "127.0.0.1"), [runtime.channels.require("room/1")]
-    grant = authorizer.admit(request, items, None).grant
+    grant = authorizer.ask(request, items).grant
     assert grant is not None
     assert authorizer.check(request, items, grant.token) is not None
     rooms.app.live.revoke("ann")

@@ -190,7 +190,7 @@ _authorizer = Authorizer(
 _items = [_live.channels.require("closed/a")]
 _reader = Request("GET", "/landline/poll", "", {"cookie": "session=1"}, "127.0.0.1")
 _stranger = _reader._replace(headers={"cookie": "session=2"})
-_given = _authorizer.admit(_reader, _items, None).grant
+_given = _authorizer.ask(_reader, _items).grant
 
 
 def grant(data: bytes) -> None:

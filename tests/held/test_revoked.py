@@ -18,7 +18,7 @@ import pytest
 from flask import Flask
 from flask_landline import Landline, LogError
 from flask_landline.flask_app import FlaskApp
-from landline.access.authorizer import Grant
+from landline.access.grants import Grant
 from landline.hosts.wsgi import in_place as places_module
 from landline.hosts.wsgi import takeover as detach
 from landline.logs.registry import Retention

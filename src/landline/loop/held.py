@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from ..access.authorizer import Grant
+from ..access.grants import Grant
 from ..cursor import Cursor
 from ..protocol.transport import Transport
 from ..protocol.websocket import Incoming

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import httptools
 
-from ..access.authorizer import Credentials
+from ..access.grants import Credentials
 from ..errors import Refusal
 from ..protocol.head import check_head, split_target
 from ..protocol.origins import is_from_elsewhere
@@ -157,7 +157,7 @@ class Connection(HeldConnection):
             and "origin" not in headers
             and not is_from_elsewhere(headers.get("sec-fetch-dest"), headers.get("sec-fetch-site"))
         ):
-            credentials = endpoints.authorizer.credentials_of(headers) if is_with_grant(query) else ()
+            credentials = endpoints.authorizer.grants.credentials_of(headers) if is_with_grant(query) else ()
             poll_key = PollKey(query, offer, credentials, forwarded, keep, query == asked)
         request = Request(method, path, query, headers, endpoints.limits.address(self._peer, forwarded))
         self._queue.append(Pending(request, offer, keep, poll_key))

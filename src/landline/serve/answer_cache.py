@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from ..access.authorizer import Credentials
+from ..access.grants import Credentials
 from ..protocol.reply import Reply
 
 if TYPE_CHECKING:

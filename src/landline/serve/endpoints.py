@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ..access.authorizer import Credentials, Grant, guarded
+from ..access.authorizer import Admission, guarded
+from ..access.grants import Credentials, Grant
 from ..access.limits import Limits
 from ..access.refused import RefusedOrigins
 from ..app import Cookies
@@ -175,7 +176,7 @@ class Endpoints:
             if generation is not self._runtime.hub.generation() or (lasts is not None and lasts <= self._clock()):
                 return None
             # See SECURITY.md: remembered-answer-ends-with-its-grant
-            if until is None or self.authorizer.is_current(until):
+            if until is None or self.authorizer.grants.is_current(until):
                 if not self.limits.allow(remote):
                     return None
                 # See SECURITY.md: every-poll-is-counted
@@ -212,7 +213,7 @@ class Endpoints:
             )  # first: what is revoked from here on moves it, and voids the answer
             token = ask.grant
             for _ in range(ADMISSIONS):
-                grant, cookies = self.authorizer.admit(request, items, token)
+                grant, cookies = self._admit(request, items, token)
                 headers = (*headers, *cookies)  # also on what is refused after this
                 visit = Visit(
                     request, transports, close, ask, items, generation, grant, headers, site, is_foreign, cookies
@@ -228,6 +229,13 @@ class Endpoints:
             return problem(refusal, headers)
         except LogError as error:
             return self.unreadable(error, headers)
+
+    def _admit(self, request: Request, items: list[Resolved], token: str | None) -> Admission:
+        closed = guarded(items)
+        if not closed:
+            return Admission(None)
+        brought = self.authorizer.check(request, closed, token)
+        return self.authorizer.ask(request, closed) if brought is None else Admission(brought)
 
     def _preflight(self, request: Request) -> Reply:
         preflight = self._origins.preflight(request.headers) if request.method == "OPTIONS" else None
@@ -300,7 +308,7 @@ class Endpoints:
         wait = min(waits, self._runtime.config.hold) if "long-poll" in offered and not visit.is_foreign else 0.0
         # See SECURITY.md: private-answers-are-not-stored
         cache_control = self._cache_control if grant is None else "no-store"
-        told = grant and grant.told
+        told = grant and grant.unsent
         outcome: Reply | Subscription
         if wait > 0 and not is_news and request.method == "GET":
             transport = LongPoll(etag, cache_control, visit.headers, told, close=visit.close)
@@ -341,7 +349,7 @@ class Endpoints:
         """Open a stream: its head, a hello, and a first page of what was missed."""
         reading, snapshots = self._read(visit)
         advice, now, ask = self.advice(visit.transports), self._clock(), visit.ask
-        told = visit.grant and visit.grant.told
+        told = visit.grant and visit.grant.unsent
         is_news = reading.has_news or snapshots
         # Who has missed nothing stands at the log's end, however long ago its cursor was given.
         beginning = _beginning(ask.position, reading) if is_news else reading.tail
@@ -401,8 +409,8 @@ class Endpoints:
         query, grant = visit.request.query, visit.grant
         if grant is not None and not is_with_grant(query):
             return
-        credentials = self.authorizer.credentials_of(visit.request.headers) if is_with_grant(query) else ()
-        until = self.authorizer.renews(grant) if grant is not None else None
+        credentials = self.authorizer.grants.credentials_of(visit.request.headers) if is_with_grant(query) else ()
+        until = self.authorizer.grants.renews(grant) if grant is not None else None
         # See SECURITY.md: mark-is-from-before-the-look
         remembered.put((query, visit.transports, credentials, visit.close), (visit.generation, until, lasts, outcome))
 

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..access.apps import Apps
-from ..access.authorizer import Authorizer, Grant, keep_for
+from ..access.authorizer import Authorizer
 from ..access.forwarded import Forwarded
+from ..access.grants import Grant
+from ..access.revocations import keep_for
 from ..app import App
 from ..channels.channel import Resolved
 from ..channels.names import MAX_NAME, RESERVED, Channels

@@ -35,7 +35,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
-from ..access.authorizer import Grant
+from ..access.grants import Grant
 from ..channels.channel import Resolved
 from ..cursor import Cursor
 from ..errors import LogError, Refusal

@@ -88,7 +88,7 @@ class WireMiddleware:
             and "HTTP_ORIGIN" not in environ
             and not is_from_elsewhere(environ.get("HTTP_SEC_FETCH_DEST"), environ.get("HTTP_SEC_FETCH_SITE"))
         ):
-            credentials = self._endpoints.authorizer.credentials(environ) if is_with_grant(query) else ()
+            credentials = self._endpoints.authorizer.grants.credentials(environ) if is_with_grant(query) else ()
             outcome = self._endpoints.cached(query, transports, credentials, remote)
         if outcome is None:
             outcome = self._endpoints.handle(_request(environ, query, remote), transports)
