@@ -267,7 +267,7 @@ def test_what_is_revoked_after_the_look_at_its_grant_is_revoked_for_this_very_po
         revoke()
         return brought
 
-    rooms.authorizer.check = check_then_revoke  # type: ignore[method-assign]
+    rooms.authorizer.check = check_then_revoke  # type: ignore[method-assign, assignment]
     answer = rooms.poll(cursor=cursor, grant=grant)
     assert rooms.asked == [1]
     assert "grant" in answer.json
