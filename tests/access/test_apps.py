@@ -123,7 +123,7 @@ def test_held_connection_ends_before_what_another_app_begins_to_guard(
             stage.rest()
             client.read()
             assert b"salary" not in client.raw
-            assert not [line for line in stage.side._lines if line.open]
+            assert not [held for held in stage.fanout.held if held.open]
     finally:
         loop.close()
 

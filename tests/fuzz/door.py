@@ -13,7 +13,7 @@ from types import SimpleNamespace, TracebackType
 from typing import Any, NamedTuple, Self, cast
 
 from flask import Flask
-from landline.loop.held import HeldConnection
+from landline.loop.held import HeldRequest, Holder, Owner
 from landline.loop.http import Connection
 from landline.loop.listener import Listener
 from landline.loop.thread import SideLoop
@@ -58,14 +58,14 @@ class _Side:
         sock.sendall(_held(hold))
         sock.close()
 
-    def begin(self, line: HeldConnection, hold: Subscription, remote: str) -> None:
-        line.begin(hold, remote, None)
-        line.finish(_held(hold))
+    def begin(self, connection: Holder, hold: Subscription, remote: str) -> None:
+        connection.held = HeldRequest(connection, hold, remote, None, cast(Owner, self))
+        connection.finish(_held(hold))
 
     def soon(self, call: Callable[[], None]) -> None:
         call()
 
-    def ended(self, line: HeldConnection, reason: str) -> None:
+    def ended(self, held: HeldRequest, reason: str) -> None:
         pass
 
 

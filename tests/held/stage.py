@@ -16,8 +16,6 @@ from typing import Any
 from flask import Flask
 from flask_landline.flask_app import FlaskApp
 from landline.cursor import Cursor
-from landline.loop.deadlines import Deadlines
-from landline.loop.eventloop import Soon
 from landline.loop.thread import SideLoop
 from landline.protocol.reply import Reply
 from landline.protocol.request import Request
@@ -72,11 +70,9 @@ class Stage:
         self.runtime.hub.register = self._wakes.add  # type: ignore[method-assign, assignment]
         self.runtime.hub.unregister = self._wakes.discard  # type: ignore[method-assign, assignment]
         self.side = SideLoop(self.runtime, self.endpoints)
-        self.side._loop = loop
-        self.side._executor = InPlace()  # type: ignore[assignment]
-        self.side._tasks = set()
-        self.side._deadlines = Deadlines(loop, self.side._serve)
-        self.side.soon = Soon(loop)
+        self.side.attach(loop, InPlace())  # type: ignore[arg-type]
+        assert self.side.fanout is not None
+        self.fanout = self.side.fanout
         self.epoch = self._tail().epoch
 
     def __enter__(self) -> "Stage":
@@ -84,13 +80,13 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         self._moves = {}
-        for line in list(self.side._lines):
-            line.close("left")
+        for held in list(self.fanout.held):
+            held.connection.close("left")
         for task in self.side._tasks:
             task.cancel()
         self.turn()
-        if self.side._deadlines._timer is not None:
-            self.side._deadlines._timer.cancel()
+        if self.fanout.expiry.deadlines._timer is not None:
+            self.fanout.expiry.deadlines._timer.cancel()
         self._undo.close()
         self.runtime.close()
 
@@ -142,7 +138,7 @@ class Stage:
 
     def fill(self, client: "Client") -> None:
         """Have a client's line wait: its socket takes no more, as when nobody reads."""
-        (line,) = [line for line in self.side._lines if line.sock.fileno() == client.line_fileno]
+        (line,) = [held.connection for held in self.fanout.held if held.connection.sock.fileno() == client.line_fileno]
         # Small, so that little fills it; doubled by the kernel, and never quite none.
         line.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         while line.flushed:

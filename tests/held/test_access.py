@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from landline.loop.thread import RETURN_LEAST
+from landline.loop.deadlines import RETURN_LEAST
 from websockets.exceptions import ConnectionClosed
 
 from tests.held.readers import READERS, Reader

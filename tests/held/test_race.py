@@ -18,7 +18,7 @@ import pytest
 from flask import Flask
 from flask_landline import Landline, LogError
 from landline.cursor import Cursor
-from landline.loop import thread as sideloop_module
+from landline.loop import fanout
 from landline.loop.deadlines import Deadlines
 from landline.loop.held import HeldConnection
 from landline.loop.http import Connection
@@ -45,7 +45,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.AbstractEventLoop]:
-    monkeypatch.setattr(sideloop_module, "PAGE_EVENTS", PAGE)
+    monkeypatch.setattr(fanout, "PAGE_EVENTS", PAGE)
     loop = asyncio.new_event_loop()
     yield loop
     loop.close()
@@ -175,7 +175,7 @@ def test_published_while_a_client_asks_ahead_on_one_connection(app: Flask, loop:
         stream.ask()
         listener = Listener("127.0.0.1:1", stage.endpoints, stage.side)
         listener.loop, listener._started = loop, True
-        listener.deadlines = Deadlines(loop, lambda connection, now: connection.serve(now))
+        listener.deadlines = Deadlines(loop, lambda connection, now: connection.expire(now))
         ours, theirs = stage.pair()
         connection = Connection(listener, ours, "-")
         target = f"/landline/poll?channel=news&wait=20&cursor={stage.epoch}"
@@ -202,12 +202,12 @@ def test_late_wake_up_leaves_no_position_behind(app: Flask, loop: asyncio.Abstra
         stream = Client(stage, "sse")
         stream.ask()
         stage.turn(2)
-        assert stage.side._position is not None
-        for line in list(stage.side._lines):
-            line.close("gone")
-        assert not stage.side._lines
-        stage.side._deliver()
-        assert stage.side._position is None
+        assert stage.fanout.position is not None
+        for held in list(stage.fanout.held):
+            held.connection.close("gone")
+        assert not stage.fanout.held
+        stage.fanout.deliver()
+        assert stage.fanout.position is None
 
 
 def test_connection_is_looked_at_for_the_poll_it_holds_now(app: Flask, loop: asyncio.AbstractEventLoop) -> None:
@@ -220,17 +220,18 @@ def test_connection_is_looked_at_for_the_poll_it_holds_now(app: Flask, loop: asy
         for wait, looks in ((20.0, 1), (30.0, 1), (10.0, 2), (12.0, 2)):
             stage.side.admit("-")
             stage.side.begin(line, hold._replace(wait=wait), "-")
-            assert sum(map(len, stage.side._deadlines._due.values())) == looks, wait
-            line.end("done")
+            assert sum(map(len, stage.fanout.expiry.deadlines._due.values())) == looks, wait
+            assert line.held is not None
+            line.held.end("done")
         stage.side.admit("-")
         stage.side.begin(line, hold._replace(wait=15.0), "-")
         now = loop.time()
-        stage.side._serve(line, now + 11)  # the earliest: too early for this one, which gets a look of its own
+        stage.fanout.expiry.expire(line, now + 11)  # the earliest: too early for this one, which gets a look of its own
         assert line.held
         assert not line.finishing
-        stage.side._serve(line, now + 14)  # of one that is over
+        stage.fanout.expiry.expire(line, now + 14)  # of one that is over
         assert not line.finishing
-        stage.side._serve(line, now + 16)
+        stage.fanout.expiry.expire(line, now + 16)
         assert line.finishing
 
 
@@ -242,7 +243,7 @@ def test_who_reads_for_an_answered_poll_tells_nothing_to_the_next_one(
     with Stage(app, loop, {}, here=True) as stage:
         listener = Listener("127.0.0.1:1", stage.endpoints, stage.side)
         listener.loop, listener._started = loop, True
-        listener.deadlines = Deadlines(loop, lambda connection, now: connection.serve(now))
+        listener.deadlines = Deadlines(loop, lambda connection, now: connection.expire(now))
         ours, theirs = stage.pair()
         connection = Connection(listener, ours, "-")
         slow: Future[Any] = Future()
@@ -252,7 +253,7 @@ def test_who_reads_for_an_answered_poll_tells_nothing_to_the_next_one(
         theirs.sendall(f"GET /landline/poll?channel=news&cursor={cursor}&wait=20 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         stage.turn(3)
         assert connection.held
-        stage.side._serve(connection, loop.time() + 21)
+        stage.fanout.expiry.expire(connection, loop.time() + 21)
         theirs.sendall(b"GET /landline/poll?channel=news&wait=20 HTTP/1.1\r\nHost: x\r\n\r\n")
         stage.turn(3)
         assert received(theirs).count(b"HTTP/1.1 200 OK") == 1

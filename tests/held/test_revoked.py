@@ -22,7 +22,7 @@ from landline.access.grants import Grant
 from landline.hosts.wsgi import in_place as places_module
 from landline.hosts.wsgi import takeover as detach
 from landline.logs.registry import Retention
-from landline.loop import thread as sideloop_module
+from landline.loop import catching_up, fanout
 from landline.serve.runtime import Runtime
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
@@ -93,8 +93,9 @@ class Reading(Client):
 
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.AbstractEventLoop]:
-    monkeypatch.setattr(sideloop_module, "PAGE_EVENTS", PAGE)
-    monkeypatch.setattr(sideloop_module, "RETRY_PAUSE", 0.0)
+    monkeypatch.setattr(fanout, "PAGE_EVENTS", PAGE)
+    for module in (catching_up, fanout):
+        monkeypatch.setattr(module, "RETRY_PAUSE", 0.0)
     loop = asyncio.new_event_loop()
     yield loop
     loop.close()
@@ -163,7 +164,7 @@ def play(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> Play:
             assert stage.is_revoked
             try:
                 client.check()
-                assert not [line for line in stage.side._lines if line.open], "held on"
+                assert not [held for held in stage.fanout.held if held.open], "held on"
             except AssertionError as error:
                 error.add_note(f"revoked at place {place}, the wake-up {late} places later, the hub looks {looks}")
                 raise

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from landline.loop.thread import RETURN_RATE, RETURN_WITHIN
+from landline.loop.deadlines import RETURN_RATE, RETURN_WITHIN
 from landline.serve.pressure import FILL, STEP, STRETCH, TURN, Load, Pressure
 
 INTERVAL, HOLD = 2.0, 20.0

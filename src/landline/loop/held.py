@@ -1,4 +1,4 @@
-"""One held request. Touched by the side loop's thread alone."""
+"""One held request, and a connection that is for nothing else. Touched by the side loop's thread alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..access.grants import Grant
 from ..cursor import Cursor
-from ..protocol.transport import Transport
 from ..protocol.websocket import Incoming
 from ..serve.subscription import Subscription
 from .buffered import BufferedSocket
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Owner(Protocol):
-    """Whose lines these are: the side loop."""
+    """What holds requests: the side loop."""
 
     incoming: Callable[[], Incoming]
     """Makes what reads the client's side of a socket."""
@@ -29,12 +28,111 @@ class Owner(Protocol):
     def soon(self) -> Callable[[Callable[[], None]], None]:
         """Has something called when what is being done is done."""
 
-    def ended(self, line: HeldConnection, reason: str) -> None:
-        """Called once for each held request, when it is no more, with a word for the reason."""
+    def ended(self, held: HeldRequest, reason: str) -> None:
+        """Called once for each held request, when it is held no more, with a word for the reason."""
 
 
-class HeldConnection(BufferedSocket):
-    """A connection that a request is held on, from `begin` on.
+class HeldRequest:
+    """A request that is held on a connection, from `SideLoop.begin` until `end`.
+
+    Args:
+        connection: what its answer is written to.
+        subscription: what was asked for.
+        remote: the client's address.
+        lasts: seconds after which its grant ends; None: it has none.
+        owner: the side loop.
+    """
+
+    __slots__ = (
+        "_owner",
+        "connection",
+        "cursor",
+        "due",
+        "grant",
+        "group",
+        "is_catching_up",
+        "is_over",
+        "opened",
+        "query",
+        "remote",
+        "sent",
+        "transport",
+        "transports",
+        "written",
+    )
+
+    def __init__(
+        self,
+        connection: Holder,
+        subscription: Subscription,
+        remote: str,
+        lasts: float | None,
+        owner: Owner,
+    ) -> None:
+        self._owner = owner
+        self.connection = connection
+        self.transport = subscription.transport
+        self.transports = subscription.transports
+        """What the client was offered, for later advice."""
+        self.cursor: Cursor | None = subscription.cursor if subscription.transport.ends else None
+        """Where a long poll stands; None: a stream stands where its group does."""
+        self.remote = remote
+        self.query = subscription.query
+        self.grant: Grant | None = subscription.grant
+        self.opened = connection.loop.time()
+        self.written = self.opened
+        """When something was last sent, but for what was sent to its whole group."""
+        ends = [seconds for seconds in (subscription.wait, lasts) if seconds is not None]
+        self.due = self.opened + min(ends) if ends else None
+        """When it ends in any case: a long poll with an answer, a stream with its grant; None: never."""
+        self.sent = subscription.sent
+        """Events sent on this connection; less `group.sent` as it was at joining, while it is in a group, so that a
+        delivery need not touch each member."""
+        self.is_catching_up = False
+        """Whether a task reads the log for it, and will come back to it: its connection is for nothing else until
+        then."""
+        self.is_over = False
+        self.group: Group | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether anything can still be sent in answer to it."""
+        return not self.is_over and self.connection.open
+
+    def end(self, reason: str) -> None:
+        """Hold it no longer."""
+        if not self.is_over:
+            self.is_over = True
+            self.connection.held = None
+            self._owner.ended(self, reason)
+
+
+class Holder(BufferedSocket):
+    """A connection on which a request may be held; perhaps one after the other.
+
+    Args:
+        loop: watches the socket.
+        sock: the connection, not blocking.
+        max_pending: bytes that may wait to be sent.
+    """
+
+    __slots__ = ("held", "look")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, max_pending: int) -> None:
+        super().__init__(loop, sock, max_pending)
+        self.held: HeldRequest | None = None
+        """The request that is held on it now."""
+        self.look = math.inf
+        """When the side loop looks at it next. Of the connection and not of its request: a client that polls again at
+        each of ten events a second has one look set, and not one for each poll."""
+
+    def _lost(self, reason: str) -> None:
+        if self.held is not None:
+            self.held.end(reason)
+
+
+class HeldConnection(Holder):
+    """A connection that one held request has for itself: a stream, a socket, or a poll that came through WSGI.
 
     Args:
         loop: watches the socket.
@@ -43,85 +141,17 @@ class HeldConnection(BufferedSocket):
         owner: the side loop.
     """
 
-    __slots__ = (
-        "_incoming",
-        "_owner",
-        "away",
-        "cursor",
-        "due",
-        "grant",
-        "group",
-        "held",
-        "look",
-        "opened",
-        "query",
-        "remote",
-        "told",
-        "transport",
-        "transports",
-        "written",
-    )
-
-    transport: Transport
-    transports: tuple[str, ...]
-    """What the client was offered, for later advice."""
-    remote: str
-    query: str
-    cursor: Cursor | None
-    """Where a long poll stands; None: a stream stands where its feed does."""
-    grant: Grant | None
-    opened: float
-    due: float | None
-    """When it ends in any case: a long poll with an answer, a stream with its grant; None: never."""
-    told: int
-    """Events told, less those its feed had told when it joined."""
+    __slots__ = ("_incoming", "_owner")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, max_pending: int, owner: Owner) -> None:
         super().__init__(loop, sock, max_pending)
-        self.written = loop.time()
-        """When it was last told something, but for what its feed was told."""
-        self.held = False
-        """Whether a request is held on it."""
-        self.away = False
-        """Whether somebody is reading the log for it, and will come back to it: until then it is for nothing else."""
-        self.group: Group | None = None
-        self.look = math.inf
-        """When the side loop looks at it next; never, unless it is told to."""
         self._owner = owner
         self._incoming: Incoming | None = None
-
-    def begin(self, subscription: Subscription, remote: str, lasts: float | None) -> None:
-        """Hold a request.
-
-        Args:
-            subscription: what was asked for.
-            remote: the client's address.
-            lasts: seconds after which its grant ends; None: it has none.
-        """
-        self.held = True
-        self.transport = subscription.transport
-        self.transports = subscription.transports
-        self.cursor = subscription.cursor if subscription.transport.ends else None
-        self.remote, self.query = remote, subscription.query
-        self.opened = self.written = self.loop.time()
-        self.grant = subscription.grant
-        ends = [seconds for seconds in (subscription.wait, lasts) if seconds is not None]
-        self.due = self.opened + min(ends) if ends else None
-        self.told = subscription.sent
-
-    def end(self, reason: str) -> None:
-        """Hold its request no longer, if there is one."""
-        if self.held:
-            self.held = False
-            self._owner.ended(self, reason)
-
-    def _lost(self, reason: str) -> None:
-        self.end(reason)
 
     def _received(self, data: bytes) -> None:
         if not data:
             self.close("done" if self.finishing else "gone")
-        elif self.transport.name == "websocket" and not self.finishing:
+        elif self.held is not None and self.held.transport.name == "websocket" and not self.finishing:
             if self._incoming is None:
                 self._incoming = self._owner.incoming()
             out, ends = self._incoming.receive(data)

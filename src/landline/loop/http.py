@@ -23,7 +23,7 @@ from ..protocol.request import Request, bad_request, without_ignored
 from ..serve.endpoints import ALL, POLL_ONLY, STREAM_OR_POLL, is_with_grant
 from ..serve.subscription import Subscription
 from .buffered import CHUNK
-from .held import HeldConnection
+from .held import Holder
 
 if TYPE_CHECKING:
     from .listener import Listener
@@ -67,7 +67,7 @@ class Pending(NamedTuple):
     poll_key: PollKey | None
 
 
-class Connection(HeldConnection):
+class Connection(Holder):
     """A client's connection: parses requests, and answers one after the other.
 
     A held poll is held on the connection itself, which goes on when it is answered; a stream or a socket takes the
@@ -85,6 +85,7 @@ class Connection(HeldConnection):
         "_early",
         "_headers",
         "_keep",
+        "_last",
         "_listener",
         "_parser",
         "_peer",
@@ -95,7 +96,7 @@ class Connection(HeldConnection):
     )
 
     def __init__(self, listener: Listener, sock: socket.socket, remote: str) -> None:
-        super().__init__(listener.loop, sock, MAX_PENDING, listener.sideloop)
+        super().__init__(listener.loop, sock, MAX_PENDING)
         self._listener = listener
         self._peer = remote
         self._parser = httptools.HttpRequestParser(self)
@@ -103,13 +104,15 @@ class Connection(HeldConnection):
         self._early = b""
         self._busy = self._keep = False
         self._size = 0
-        self._begun: float | None = self.written
+        self._last = self.loop.time()
+        """When it was last answered, or opened."""
+        self._begun: float | None = self._last
         """When the request that is coming in began, or the connection that has not said anything; None: it rests."""
         self._within = False
         """Whether the parser is within a request."""
         self._url = b""
         self._headers: dict[str, str] = {}
-        listener.deadlines.add(self, self.written + HEAD_WITHIN)
+        listener.deadlines.add(self, self._last + HEAD_WITHIN)
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
@@ -173,11 +176,11 @@ class Connection(HeldConnection):
         # See SECURITY.md: known-polls-begin-a-request
         return not (self._within or self._queue or self._busy or self.finishing)
 
-    def serve(self, now: float) -> None:
+    def expire(self, now: float) -> None:
         """Close what has come to its time: a request that does not end, a connection that rests too long."""
         if self not in self._listener.connections:
-            return  # closed, or somebody else's by now
-        due = self.written + KEEP_ALIVE if self._begun is None else self._begun + HEAD_WITHIN
+            return  # closed, or the side loop's by now
+        due = self._last + KEEP_ALIVE if self._begun is None else self._begun + HEAD_WITHIN
         if self._busy:
             self._listener.deadlines.add(self, now + HEAD_WITHIN)
         elif due > now:
@@ -197,7 +200,7 @@ class Connection(HeldConnection):
             self._size, self._begun = 0, None
         elif not data:
             self.close("done" if self.finishing else "gone")
-        elif self.held:
+        elif self.held is not None:
             self._early += data  # the next request, before this one is answered
             if len(self._early) > CHUNK:
                 self.close("gone")
@@ -314,11 +317,11 @@ class Connection(HeldConnection):
             sideloop.open(self.sock, subscription, remote)
 
     def _sent_all(self) -> None:
-        # Who reads for it meanwhile would take the next request for this one: then the connection ends with it.
-        if self.held and self._keep and not self.away:
-            # Soon, not now: the next request may be a held one too, which must not join a feed that is being told;
-            # and ten thousand others are still to be told this.
-            self._owner.soon(self._go_on)
+        # A task that reads for it meanwhile would take the next request for this one: then the connection ends with it.
+        if self.held is not None and self._keep and not self.held.is_catching_up:
+            # Soon, not now: the next request may be a held one too, which must not join a group in the middle of a
+            # delivery; and ten thousand others are still to be sent this.
+            self._listener.sideloop.soon(self._go_on)
         else:
             super()._sent_all()
 
@@ -326,8 +329,9 @@ class Connection(HeldConnection):
         """Go on after a held poll was answered, with what the client has sent meanwhile."""
         if self.sock.fileno() < 0:
             return
-        self.end("done")
-        self.written = self.loop.time()
+        if self.held is not None:
+            self.held.end("done")
+        self._last = self.loop.time()
         self.finishing = self._busy = False
         early, self._early = self._early, b""
         if self._listener.closed:
@@ -339,7 +343,7 @@ class Connection(HeldConnection):
 
     def _answer(self, reply: Reply, keep: bool, *, head_only: bool = False) -> None:
         data = reply.encode(time.time(), close=not keep, head_only=head_only)
-        self.written = self.loop.time()
+        self._last = self.loop.time()
         if keep:
             self.write(data)
         else:

@@ -131,7 +131,7 @@ class Listener:
 
     def _begin(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.deadlines: Deadlines[Connection] = Deadlines(self.loop, lambda connection, now: connection.serve(now))
+        self.deadlines: Deadlines[Connection] = Deadlines(self.loop, lambda connection, now: connection.expire(now))
         if self not in self.sideloop.guests:
             self.sideloop.guests.append(self)
         self._open()

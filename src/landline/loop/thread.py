@@ -1,59 +1,48 @@
-"""The side loop: an asyncio loop in a daemon thread beside the WSGI threads, which owns every held connection.
+"""The side loop's thread: an asyncio loop beside the WSGI threads, which owns every held connection.
 
-Lines that read the same channels by the same transport stand at the same position and are owed the same bytes:
-they form a `Group`. An event costs one rendering for each feed that reads its channel, and one `send` for each line.
+Who touches what: everything belongs to the loop's thread, but `hold`, `admit`, `dismiss`, `full`, `taken`, `lag`,
+`start`, `close` and `wake`, which any thread may call. Those share `_lock`, `_admitted`, `_leaving`, `_thread` and
+`_loop`.
 
-Who touches what: everything here belongs to the loop's thread, but `hold`, `admit`, `full`, `start`, `close` and the
-hub's wake-up, which may be called from any. Those share `_lock`, `_admitted`, `_thread` and `_loop`.
+Invariants:
 
-A line's way: a WSGI thread reads for it up to some position and hands it over; here it is brought up to the loop's own
-position and only then joins its feed. As both happen in one thread, no event falls between reading and joining.
-A poll held at the listener ends the same way, but its connection stays, and is the next one's line.
+- One thread runs at most, and its loop is `_loop`. What goes wrong in the loop ends neither: `run_forever` is entered
+  anew, whatever it raises. Should the thread be gone all the same, the next `start` begins with a new loop.
+- A request is counted (`admit`) before its connection is handed over, and counted out once: by `ended`, or by
+  `dismiss` where it was never held.
+- A child of a fork has none of it: no thread, no loop, nothing held.
+- A held request's way: a WSGI thread reads for it up to some position and hands it over (`hold`); here it is brought
+  up to the loop's own position and joins its group (`fanout`). A poll held at the listener comes by `begin`: its
+  connection stays the listener's, and may have the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
-import functools
 import logging
-import math
-import random
 import socket
 import threading
-import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from .. import forks
 from ..access.limits import descriptors
-from ..channels.names import RESERVED
-from ..cursor import Cursor
-from ..errors import LogError, Refusal
-from ..event import Event
+from ..protocol.problem import app_failed
 from ..protocol.websocket import Incoming
-from ..reading import PAGE_EVENTS, Reading, page
 from ..serve import access_log
 from ..serve.endpoints import Endpoints
 from ..serve.runtime import Runtime
 from ..serve.subscription import Subscription
 from .buffered import prepare
-from .deadlines import TICK, Deadlines
+from .deadlines import spread_of
 from .eventloop import Guest, Soon, new_loop
-from .groups import Group, Groups
-from .held import HeldConnection
+from .fanout import FanOut
+from .held import HeldConnection, HeldRequest, Holder
 
-RETRY_PAUSE = 1.0
-"""Seconds between two tries to read a log that cannot be read; held lines wait meanwhile."""
-RETURN_RATE = 500
-"""Lines a second that are asked to come back when this process ends: a new one opens some thousands a second."""
-RETURN_LEAST = 0.1
-"""Seconds after which a line that ends is asked to come back at the earliest."""
-RETURN_WITHIN = 2.0
-"""Seconds over which few lines are asked to come back: long enough for a server that restarts."""
 LEAVE_WITHIN = 2.0
-"""Seconds in which a process that ends says goodbye to its lines; slow readers are then cut."""
+"""Seconds in which a process that ends says goodbye to its clients; slow readers are then cut."""
 
 logger = logging.getLogger("flask_landline")
 T = TypeVar("T")
@@ -63,13 +52,12 @@ class SideLoop:
     """Holds connections for one app, in one process; started by the first.
 
     Args:
-        state: the app's Landline.
-        wire: gives the advice that keepalives and answers repeat.
+        runtime: the app's Landline.
+        endpoints: gives the advice that keepalives and answers repeat.
     """
 
     def __init__(self, runtime: Runtime, endpoints: Endpoints) -> None:
         self._runtime = runtime
-        self._hub = runtime.hub
         self._endpoints = endpoints
         # See SECURITY.md: descriptors-are-left
         self.budget = min(runtime.config.max_held, 0.8 * descriptors())
@@ -78,35 +66,33 @@ class SideLoop:
         """Seconds for which a peer need not acknowledge what it is sent."""
         self.incoming: Callable[[], Incoming] = Incoming
         """Makes what reads the client's side of a socket; conformance tests put an echo here."""
-        self._lines: set[HeldConnection] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.fanout: FanOut | None = None
+        """The held requests, once the loop was started."""
         self.after_fork()
         forks.register(self)
 
     def after_fork(self) -> None:
-        """Leave the parent's lines to the parent, and start at nothing."""
-        for line in self._lines:
-            forks.let_go(line.sock)  # else the client would wait for this process too
+        """Leave the parent's connections to the parent, and start at nothing."""
+        if self.fanout is not None:
+            for held in self.fanout.held:
+                forks.let_go(held.connection.sock)  # else the client would wait for this process too
         if self._loop is not None:
             _inherited.append(self._loop)
         self._lock = threading.Lock()
         self._admitted = 0
         self._thread: threading.Thread | None = None
         self._loop = None
+        self.fanout = None
         self._leaving = False
-        self._lines = set()
         self.guests: list[Guest] = []
-        """Who else lives in the loop, and must leave with it."""
-        self._groups = Groups()
-        self._position: Cursor | None = None
-        self._asking = self._retrying = False
-        self._sign: tuple[object, bytes] = (None, b"")
+        """What else lives in the loop, and must leave with it."""
 
     # From any thread
 
     @property
     def full(self) -> bool:
-        """Whether there is no room for one more line."""
+        """Whether there is no room for one more held request."""
         # See SECURITY.md: held-budget
         return self._admitted >= self.budget or self._leaving
 
@@ -117,11 +103,12 @@ class SideLoop:
 
     @property
     def lag(self) -> float:
-        """Seconds by which the loop is late with what is due for its lines."""
-        return self._deadlines.lag if self._loop is not None else 0.0
+        """Seconds by which the loop is late with what is due for its connections."""
+        fanout = self.fanout
+        return fanout.expiry.deadlines.lag if fanout is not None else 0.0
 
     def admit(self, remote: str) -> None:
-        """Count one more line of an address, which must then be held.
+        """Count one more request of an address, which must then be held.
 
         Raises:
             Refusal: `busy`, there is no room.
@@ -135,7 +122,7 @@ class SideLoop:
             self._admitted += 1
 
     def dismiss(self, remote: str) -> None:
-        """Count one admitted line of an address less, which is not held after all."""
+        """Count one admitted request of an address less, which is not held after all."""
         with self._lock:
             self._admitted -= 1
         self._endpoints.limits.release(remote)
@@ -147,24 +134,45 @@ class SideLoop:
     def start(self) -> asyncio.AbstractEventLoop:
         """Start the loop's thread, if it is not running in this process, and return the loop."""
         with self._lock:
+            if self._thread is not None and not self._thread.is_alive() and not self._leaving:
+                self._loop = None  # the thread has died
             if self._loop is None:
                 loop = new_loop()
-                self._deadlines: Deadlines[HeldConnection] = Deadlines(loop, self._serve)
-                self.soon = Soon(loop)
-                self._loop = loop  # after the wheel: `lag` is asked without the lock
+                self.attach(loop, ThreadPoolExecutor(2, thread_name_prefix="landline-reader"))
                 self._thread = threading.Thread(target=self._run, args=(loop,), name="landline-loop", daemon=True)
                 self._thread.start()
                 atexit.register(self.close)
+            assert self._loop is not None
             return self._loop
 
+    def attach(self, loop: asyncio.AbstractEventLoop, executor: Executor) -> None:
+        """Hold requests on a loop that the caller runs.
+
+        Args:
+            loop: not running yet.
+            executor: where functions run that may take their time.
+        """
+        self._executor = executor
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.soon = Soon(loop)
+        self.fanout = FanOut(loop, self._runtime, self._endpoints, self)
+        self._loop = loop
+
+    def wake(self) -> None:
+        """Have what is new delivered; called by the hub's thread once for a batch of events."""
+        with self._lock:
+            if self._loop is not None and self.fanout is not None:
+                self._loop.call_soon_threadsafe(self.fanout.deliver)
+
     def close(self) -> None:
-        """Say goodbye to all lines and end the thread; a later line starts anew."""
+        """Say goodbye to all clients and end the thread; a later request to be held starts anew."""
         with self._lock:
             loop, thread = self._loop, self._thread
             self._leaving = True
         if loop is not None and thread is not None:
             atexit.unregister(self.close)
-            loop.call_soon_threadsafe(self._leave)
+            if thread.is_alive():
+                loop.call_soon_threadsafe(self._leave)
             thread.join()
         with self._lock:
             self._loop = self._thread = None
@@ -173,9 +181,14 @@ class SideLoop:
     # In the loop's thread
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Run something that may take its time in a thread of its own."""
+        """Run something that may take its time in a thread of its own.
+
+        Raises:
+            Refusal: `app-failed`, in place of a `SystemExit` or the like. An app's function may raise one, as what it
+                calls does (argparse, click), and asyncio would end the loop with it.
+        """
         assert self._loop is not None
-        return await self._loop.run_in_executor(self._executor, function, *args)
+        return await self._loop.run_in_executor(self._executor, _contained, function, *args)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine to its end, or to the loop's."""
@@ -185,50 +198,32 @@ class SideLoop:
         task.add_done_callback(self._ended_task)
 
     def open(self, sock: socket.socket, subscription: Subscription, remote: str) -> None:
-        """Begin a line on a connection that is for nothing else."""
+        """Hold a request on a connection that is for nothing else."""
         assert self._loop is not None
         prepare(sock, self.patience)
-        line = HeldConnection(self._loop, sock, self._runtime.config.max_pending + len(subscription.first), self)
-        self.begin(line, subscription, remote)
+        most = self._runtime.config.max_pending + len(subscription.first)
+        self.begin(HeldConnection(self._loop, sock, most, self), subscription, remote)
 
-    def begin(self, line: HeldConnection, subscription: Subscription, remote: str) -> None:
-        """Hold a request: send what there is to tell at once, bring the line up to date, and let it join its feed."""
-        is_first = not self._lines
-        line.begin(
-            subscription,
-            remote,
-            self._runtime.authorizer.seconds_left(subscription.grant) if subscription.grant is not None else None,
-        )
-        self._lines.add(line)
-        try:
-            if is_first:
-                self._hub.register(self._wake)
-        except BaseException:  # no thread can be had
-            line.close("failed")
-            raise
-        try:
-            revoked = self._runtime.is_closed(
-                subscription.items, subscription.grant
-            )  # since the request was let through
-        except LogError as error:
-            self._hub.warn("A line ends, as the log cannot say whether its grant is revoked.", error)
-            # See SECURITY.md: nothing-is-told-while-nobody-knows
-            revoked = True  # nobody knows: it may ask again
-        if subscription.head:
-            line.write(subscription.head if revoked else subscription.head + subscription.first)
-        if revoked or self._leaving:
-            self._say_goodbye(line, RETURN_WITHIN)
-            return
-        self._look_at(line, self._due(line))
-        if subscription.more or not self._join(subscription, [line], subscription.cursor):
-            self._read_on(subscription, [line], subscription.cursor)
+    def begin(self, connection: Holder, subscription: Subscription, remote: str) -> None:
+        """Hold an admitted request."""
+        assert self.fanout is not None
+        grant = subscription.grant
+        lasts = self._runtime.authorizer.seconds_left(grant) if grant is not None else None
+        connection.held = held = HeldRequest(connection, subscription, remote, lasts, self)
+        self.fanout.begin(held, subscription, leaving=self._leaving)
+
+    def ended(self, held: HeldRequest, reason: str) -> None:
+        """Count a request out."""
+        assert self.fanout is not None
+        self.fanout.ended(held)
+        self.dismiss(held.remote)
+        seconds = held.connection.loop.time() - held.opened
+        access_log.log(held.remote, held.transport.name, held.query, seconds, held.sent, reason)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
-        self._executor = ThreadPoolExecutor(2, thread_name_prefix="landline-reader")
-        self._tasks: set[asyncio.Task[None]] = set()
         try:
-            loop.run_forever()
+            self._run_until_left(loop)
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -236,319 +231,60 @@ class SideLoop:
             self._executor.shutdown(cancel_futures=True)
             loop.close()
 
+    def _run_until_left(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run until `_stop`; asyncio passes on a `SystemExit` or `KeyboardInterrupt`, with the loop as it was."""
+        while True:
+            try:
+                loop.run_forever()
+            except BaseException:
+                logger.exception("Something would have ended the side loop, which goes on.")
+            else:
+                return
+
     def _ended_task(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            logger.error("A held line was given up.", exc_info=task.exception())
-
-    def _wake(self) -> None:
-        """Called by the hub, in its follower's thread: one wake-up for a batch of events, not for each line."""
-        with self._lock:
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._deliver)
-
-    def _deliver(self) -> None:
-        """Tell all feeds what is new, and bring the loop's position up to the hub's window."""
-        if not self._lines:
-            return  # woken late: while nobody is registered, a position would not be kept up to date
-        events = self._hub.since(self._position) if self._position is not None else None
-        if events is None:
-            self._resync()
-        elif events:
-            # Before anybody is told what came after it.
-            # See SECURITY.md: revocation-ends-lines
-            if any(event.channel == RESERVED for event in events) and not self._end_revoked():
-                return
-            tail = self._position = Cursor(events[-1].epoch, events[-1].offset)
-            for group, theirs in self._groups.owed(events).items():
-                self._tell(group, theirs, tail)
-
-    def _tell(self, group: Group, events: list[Event], tail: Cursor) -> None:
-        """Render events once, in pages as the wire wants them, and send the bytes to each line of a feed."""
-        assert self._loop is not None
-        while events and group.lines:
-            reading = page(events, tail, tail, None, PAGE_EVENTS)
-            data = self._render(group.hold, reading, [])
-            group.told += len(reading.events)
-            group.written = self._loop.time()
-            events = events[len(reading.events) :]
-            if group.hold.transport.ends:
-                for line in self._groups.take(group):
-                    line.finish(data)
-            else:
-                for line in list(group.lines):
-                    line.write(data)
-
-    def _render(self, subscription: Subscription, reading: Reading, snapshots: list[Event]) -> bytes:
-        return subscription.transport.tell(
-            reading, snapshots, self._endpoints.advice(subscription.transports), time.time()
-        )
-
-    def _resync(self) -> None:
-        """Find a position when the window does not reach back to ours: each feed reads on for itself."""
-        before = self._position
-        try:
-            tail = self._hub.tail()
-        except LogError as error:
-            self._hub.warn("Held lines wait until the log can be read again.", error)
-            self._retry_later()
-            return
-        if not self._end_revoked():
-            return
-        self._position = tail
-        if before is None:
-            return
-        for group in list(self._groups):
-            lines = list(group.lines)
-            for line in lines:
-                self._groups.part(line)
-            self._read_on(group.hold, lines, before)
-
-    def _end_revoked(self) -> bool:
-        """Say goodbye to lines whose grants are revoked, or whose channels another app guards now.
-
-        Returns False if nobody knows which, and it is tried again soon.
-
-        It looks at every line: revocations are rare.
-        """
-        try:
-            closed = {group for group in self._groups if self._runtime.apps.closes(group.hold.items)}
-            revoked = [line for line in self._lines if line.open and (line.group in closed or self._is_revoked(line))]
-        except LogError as error:
-            self._hub.warn("Held lines wait until the log can say which grants are revoked.", error)
-            self._retry_later()
-            return False
-        for line in revoked:
-            self._say_goodbye(line, max(RETURN_WITHIN, len(revoked) / RETURN_RATE))
-        return True
-
-    async def _without_closed(
-        self, subscription: Subscription, lines: list[HeldConnection], *, ask_log: bool
-    ) -> list[HeldConnection]:
-        """Say goodbye to those lines to which what was read must not be sent, and return the others.
-
-        Raises:
-            LogError: nobody knows which are.
-        """
-        grants = {line.grant for line in lines}
-        is_closed = functools.partial(self._runtime.is_closed, subscription.items, ask_log=ask_log)
-        closed = await self.call(lambda: {grant for grant in grants if is_closed(grant)})
-        for line in lines:
-            if line.open and line.grant in closed:
-                self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
-        return [line for line in lines if line.grant not in closed]
-
-    def _is_revoked(self, line: HeldConnection) -> bool:
-        return self._runtime.authorizer.is_revoked(line.grant)
-
-    def _retry_later(self) -> None:
-        assert self._loop is not None
-        if not self._retrying:
-            self._loop.call_later(RETRY_PAUSE, self._retry)
-            self._retrying = True
-
-    def _retry(self) -> None:
-        self._retrying = False
-        self._deliver()
-
-    def _join(self, subscription: Subscription, lines: list[HeldConnection], cursor: Cursor) -> bool:
-        """Let lines at `cursor` join their feed, told what lies between; False if only the log knows that."""
-        self._deliver()
-        if self._position is None:
-            return False
-        events = self._hub.peek(subscription.names, cursor, self._position.offset)
-        if events is None or len(events) > PAGE_EVENTS:
-            return False
-        # `_deliver` looks at all grants, but for what other apps guard only at feeds, and these lines are in none yet.
-        try:
-            # See SECURITY.md: what-another-app-guards-ends-lines
-            if self._runtime.apps.closes(subscription.items):
-                for line in lines:
-                    self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
-                return True
-        except LogError:
-            return False  # reading on for them finds the same, and waits
-        if events:
-            reading = page(events, cursor, self._position, None, PAGE_EVENTS)
-            if reading.more:
-                return False
-            self._tell_some(subscription, lines, reading, [])
-        lines = [line for line in lines if line.open]
-        for line in lines:
-            line.away = False
-        if lines:
-            self._groups.join(subscription, lines)
-            if not self._asking and any(_has_source(item) for item in subscription.items):
-                self._asking = True
-                self.spawn(self._ask_sources())
-        return True
-
-    def _read_on(self, subscription: Subscription, lines: list[HeldConnection], cursor: Cursor) -> None:
-        """Have the log read for lines that only it can bring up to date."""
-        for line in lines:
-            line.away = True
-        self.spawn(self._catch_up(subscription, lines, cursor))
-
-    async def _catch_up(self, subscription: Subscription, lines: list[HeldConnection], cursor: Cursor) -> None:
-        """Read from the log for lines at `cursor` until they can join their feed."""
-        while lines := await self._with_room(subscription, lines, cursor):
-            try:
-                reading = await self.call(self._hub.read, subscription.names, cursor)
-                snapshots = await self.call(self._runtime.snapshots, subscription.items, reading, subscription.site)
-                # After reading, and before anything is sent: what came behind a revocation may be in the reading, and
-                # the wake-up that has `_deliver` end its lines may be late.
-                # See SECURITY.md: catching-up-looks-again
-                lines = await self._without_closed(subscription, lines, ask_log=bool(snapshots))
-            except LogError as error:
-                self._hub.warn("A held line waits until it can be told more.", error)
-                await asyncio.sleep(RETRY_PAUSE)
-                continue
-            except Refusal:
-                # A snapshot failed. The clients still stand before the reset, and their next polls are told.
-                for line in lines:
-                    self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
-                return
-            if reading.has_news:
-                self._tell_some(subscription, lines, reading, snapshots)
-            cursor = reading.cursor
-            if not reading.more and self._join(subscription, lines, cursor):
-                return
-
-    async def _with_room(
-        self, subscription: Subscription, lines: list[HeldConnection], cursor: Cursor
-    ) -> list[HeldConnection]:
-        """Wait until lines have taken what they were told; who takes long goes on alone, at its own pace."""
-        if any(line.open and not line.flushed for line in lines):
-            await asyncio.sleep(TICK)
-        slow = [line for line in lines if line.open and not line.flushed]
-        if len(slow) == len(lines) == 1:
-            while lines[0].open and not lines[0].flushed:
-                await asyncio.sleep(TICK)
-        else:
-            for line in slow:
-                self._read_on(subscription, [line], cursor)
-        return [line for line in lines if line.open and line.flushed]
-
-    def _tell_some(
-        self, subscription: Subscription, lines: list[HeldConnection], reading: Reading, snapshots: list[Event]
-    ) -> None:
-        assert self._loop is not None
-        data = self._render(subscription, reading, snapshots)
-        for line in lines:
-            line.told += len(reading.events)
-            line.written = self._loop.time()
-            if subscription.transport.ends:
-                line.away = False
-                line.finish(data)
-            else:
-                line.write(data)
-
-    async def _ask_sources(self) -> None:
-        """Ask the sources of what the lines read, when each is due, for as long as there are any."""
-        try:
-            while items := {
-                item.name: item for group in self._groups for item in group.hold.items if _has_source(item)
-            }:
-                due = await self.call(self._runtime.sources.run_due, list(items.values()))
-                await asyncio.sleep(due)
-        finally:
-            self._asking = False
-
-    def ended(self, line: HeldConnection, reason: str) -> None:
-        """Count a line out."""
-        self._groups.part(line)
-        self._lines.discard(line)
-        self.dismiss(line.remote)
-        if not self._lines:
-            self._hub.unregister(self._wake)
-            self._position = None
-        held = line.loop.time() - line.opened
-        access_log.log(line.remote, line.transport.name, line.query, held, line.told, reason)
-
-    # Deadlines: of a long poll, its answer; of a stream, its keepalive, and the end of what it was granted
-
-    def _due(self, line: HeldConnection) -> float:
-        due = math.inf if line.due is None else line.due
-        if line.transport.ends:
-            return due
-        written = max(line.written, line.group.written) if line.group is not None else line.written
-        return min(due, written + self._runtime.config.keepalive)
-
-    def _look_at(self, line: HeldConnection, when: float) -> None:
-        """Have a line served at a time; an earlier one that is set already stays, and sees to the rest."""
-        if when < line.look:
-            line.look = when
-            self._deadlines.add(line, when)
-
-    def _serve(self, line: HeldConnection, now: float) -> None:
-        if now < line.look:
-            return  # of a held poll that was answered; the connection's next one has its own time
-        line.look = math.inf
-        if not line.held or not line.open:
-            return
-        if self._due(line) > now:
-            self._look_at(line, self._due(line))  # something was told in the meantime
-        elif line.due is not None and line.due <= now:
-            self._say_goodbye(line, RETURN_LEAST)  # grants end at times of their own: nobody has to be spread
-        else:
-            if line.group is not None and self._position is not None:
-                line.write(self._keepalive(line, self._position, now))
-            line.written = now
-            self._look_at(line, self._due(line))
-
-    def _keepalive(self, line: HeldConnection, position: Cursor, now: float) -> bytes:
-        """Return a sign of life; made once for all equal lines of one turn of the wheel."""
-        key = (line.transport, line.transports, position, now)
-        if self._sign[0] != key:
-            self._sign = key, line.transport.keepalive(position, self._endpoints.advice(line.transports), time.time())
-        return self._sign[1]
-
-    def _answer(self, line: HeldConnection) -> None:
-        """Answer a long poll that nothing came for; its cursor stays, unless the window has left it behind."""
-        assert line.cursor is not None
-        at_hand = self._position is None or self._hub.covers(line.cursor)
-        cursor = line.cursor if at_hand or line.group is None else self._position
-        assert cursor is not None
-        line.finish(line.transport.keepalive(cursor, self._endpoints.advice(line.transports), time.time()))
-        self._groups.part(line)
+            logger.error("A held request was given up.", exc_info=task.exception())
 
     # The end
 
     def _leave(self) -> None:
-        """Say goodbye to everybody, spread over as long as those who follow need to take them in."""
+        """Say goodbye to all clients, spread over as long as those who follow need to take them in."""
+        assert self._loop is not None
+        assert self.fanout is not None
         for guest in self.guests:
             guest.leave()
-        spread = max(RETURN_WITHIN, len(self._lines) / RETURN_RATE)
-        for line in list(self._lines):
-            self._say_goodbye(line, spread)
-        assert self._loop is not None
+        self.fanout.say_goodbye(list(self.fanout.held), spread_of(len(self.fanout.held)))
         self._loop.call_later(LEAVE_WITHIN, self._stop)
         self.spawn(self._stop_when_empty())
 
-    def _say_goodbye(self, line: HeldConnection, spread: float) -> None:
-        if line.transport.ends:
-            self._answer(line)
-        else:
-            # See SECURITY.md: restart-is-spread
-            line.finish(line.transport.goodbye(random.uniform(RETURN_LEAST, spread)))
-
     async def _stop_when_empty(self) -> None:
-        while self._lines:
+        assert self.fanout is not None
+        while self.fanout.held:
             await asyncio.sleep(0.01)
         self._stop()
 
     def _stop(self) -> None:
         assert self._loop is not None
-        for line in list(self._lines):
-            line.close("left")
+        assert self.fanout is not None
+        for held in list(self.fanout.held):
+            held.connection.close("left")
         for guest in self.guests:
             guest.leave()
         self._loop.stop()
 
 
+def _contained(function: Callable[..., T], *args: Any) -> T:
+    try:
+        return function(*args)
+    except Exception:
+        raise
+    except BaseException as error:
+        logger.exception(
+            "A function of the app ended with %s, which ends neither thread nor process.", type(error).__name__
+        )
+        raise app_failed() from error
+
+
 _inherited: list[object] = []
 """Loops of a parent process: collecting one would close descriptors that the parent's still uses."""
-
-
-def _has_source(item: Any) -> bool:
-    return item.channel.source_function is not None

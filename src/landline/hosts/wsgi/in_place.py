@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ... import forks
 from ...errors import LogError, Refusal
-from ...loop.thread import RETRY_PAUSE, RETURN_LEAST
+from ...loop.deadlines import RETURN_LEAST
 from ...protocol.poll import LongPoll
 from ...protocol.problem import problem
 from ...protocol.sse import stream_head
@@ -20,7 +20,7 @@ from ...reading import Reading
 from ...serve import access_log
 from ...serve.endpoints import Endpoints
 from ...serve.runtime import Runtime
-from ...serve.subscription import Subscription
+from ...serve.subscription import RETRY_PAUSE, Subscription
 from .gunicorn import send
 
 if TYPE_CHECKING:
