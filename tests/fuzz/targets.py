@@ -253,7 +253,7 @@ def events(data: bytes) -> None:
     event = Event(resolved.name, 7, 1.5, value, "k3f9a2zq")
     here = Cursor("k3f9a2zq", 7)
     advice = Advice(2.0, 20.0, ("poll",))
-    told = SSE().tell(Reading((event,), here, here), (), advice, 2.5)
+    told = SSE().render(Reading((event,), here, here), (), advice, 2.5)
     assert parse_event_stream(told.decode()) == [(resolved.name, value, "k3f9a2zq-7")]
     answer = json.loads(body(Reading((event,), here, here), advice))
     (read,) = answer["data"]

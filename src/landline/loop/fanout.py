@@ -221,7 +221,7 @@ class FanOut:
 
     def _render(self, subscription: Subscription, reading: Reading, snapshots: list[Event]) -> bytes:
         advice = self._endpoints.advice(subscription.transports)
-        return subscription.transport.tell(reading, snapshots, advice, time.time())
+        return subscription.transport.render(reading, snapshots, advice, time.time())
 
     def _move(self, position: Cursor) -> None:
         if self.held:  # else the last one has ended meanwhile

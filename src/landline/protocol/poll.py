@@ -129,13 +129,13 @@ class LongPoll:
             grant=self._grant,
         )
 
-    def tell(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
+    def render(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
         """Render the whole answer."""
         return self.reply(reading, snapshots, advice).encode(at, close=self._close)
 
     def keepalive(self, cursor: Cursor, advice: Advice, at: float) -> bytes:
         """Render the answer that nothing is new."""
-        return self.tell(Reading((), cursor, cursor), (), advice, at)
+        return self.render(Reading((), cursor, cursor), (), advice, at)
 
     def goodbye(self, retry: float) -> bytes:
         """Not used: a held poll is always answered in full."""

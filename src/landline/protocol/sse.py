@@ -57,7 +57,7 @@ class SSE:
             more["grant"] = grant
         return b"retry: %d\n" % (RETRY * 1000) + _sign(cursor, advice, at, more)
 
-    def tell(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
+    def render(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
         """Render a reset, snapshots and events; the position after them, where no event brings it."""
         blocks = [_block({"reset": reading.reset._asdict()})] if reading.reset is not None else []
         for event in snapshots:

@@ -28,7 +28,7 @@ class Transport(Protocol):
     ) -> bytes:
         """Render the first thing a line is told, before anything it missed."""
 
-    def tell(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
+    def render(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
         """Render events, a reset, snapshots."""
 
     def keepalive(self, cursor: Cursor, advice: Advice, at: float) -> bytes:

@@ -56,7 +56,7 @@ class WebSocket:
         extra = b"" if nonce is None else b', "nonce": ' + json.dumps(nonce).encode()
         return _sign(cursor, advice, at, extra + b', "keepalive": %g' % self._keepalive + grant_member(grant))
 
-    def tell(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
+    def render(self, reading: Reading, snapshots: Sequence[Event], advice: Advice, at: float) -> bytes:
         """Render one message."""
         return text_frame(body(reading, None, snapshots))
 

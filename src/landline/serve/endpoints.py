@@ -355,7 +355,7 @@ class Endpoints:
         beginning = _beginning(ask.position, reading) if is_news else reading.tail
         first = transport.hello(beginning, advice, now, ask.nonce, told)
         if is_news:
-            first += transport.tell(reading, snapshots, advice, now)
+            first += transport.render(reading, snapshots, advice, now)
         return self._hold(transport, visit, reading, head=head, first=first)
 
     @staticmethod

@@ -221,7 +221,7 @@ class BlockingHolds:
                 advice = self._endpoints.advice(subscription.transports)
                 if reading.has_news:
                     visit.told += len(reading.events)
-                    yield subscription.transport.tell(reading, snapshots, advice, time.time())
+                    yield subscription.transport.render(reading, snapshots, advice, time.time())
                 elif quiet >= keepalive:
                     yield subscription.transport.keepalive(cursor, advice, time.time())
                 else:
