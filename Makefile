@@ -9,6 +9,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 # Knobs: `make demo PORT=8080 HOST=0.0.0.0`, `make test ARGS="-k cursor -x"`, `make test PYTHON=python3.13`,
+# `make test WORKERS=4 SLOWER=3` (processes that share the tests; a factor on all their waits' bounds),
 # `make fuzz INPUTS=50000`.
 PORT ?= 5000
 HOST ?= 127.0.0.1
@@ -18,6 +19,9 @@ ONLY ?=
 ROUNDS ?=
 PEERS ?=
 QUICK ?=
+WORKERS ?= auto
+SLOWER ?=
+export SLOWER
 export PYTHON ?= python3
 
 BIN := .venv/bin
@@ -28,8 +32,12 @@ NODE := node_modules/.stamp
 # The smoke test needs no peers.
 BENCH := $(if $(filter smoke,$(ONLY)),$(DEV),bench/.venv/.stamp)
 CODE := $(wildcard src tests tools examples bench)
+# Tests that start servers, which takes seconds each.
+SERVED := held proving examples static bench fuzz
+# Several processes; those that were slowest are named at the end.
+SHARED := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=15
 
-.PHONY: help demo lesson test test-night fuzz mutants check bench format reference constraints debian clean
+.PHONY: help demo lesson quick test test-rest test-night coverage fuzz mutants check bench format reference constraints debian clean
 
 help:  ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -40,15 +48,20 @@ demo: $(RUN)  ## serve the board: this machine's vitals and notes, live, on PORT
 lesson: $(RUN)  ## serve the lesson: the ten-line app that Landline grew from, on PORT (5000)
 	@tools/serve.sh lesson "$(HOST)" "$(PORT)"
 
-test: $(DEV) $(NODE) debian  ## run every test, Python's (ARGS= goes to pytest) and the browser client's
+quick: $(DEV)  ## while working: what needs neither servers nor browsers, in less than a minute
+	@$(SHARED) --durations=3 -m "not browser and not ledger and not slow" $(SERVED:%=--ignore=tests/%) $(ARGS)
+
+test: $(DEV) $(NODE) debian  ## run what each push must pass: Python's tests (ARGS= goes to pytest) and the browser client's
 	@echo "landline: pytest $(ARGS)"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(SHARED) $(ARGS)
 	@echo "landline: npm test"
 	@npm test --silent
 
-test-night: $(DEV) $(NODE) debian  ## what is too much for each change: the proving ground in WebKit, `make fuzz`, `make mutants`
+test-rest: $(DEV) $(NODE) debian  ## what `make test` leaves out: whole ledgers, matrix and proving ground, thousands of readers
 	@echo "landline: pytest -m night"
-	@$(BIN)/python -m pytest -m night
+	@$(SHARED) -m night $(ARGS)
+
+test-night: test-rest  ## all that is too much for each change: `make test-rest`, `make fuzz`, `make mutants`
 	@$(MAKE) fuzz ARGS=
 	@$(MAKE) mutants ARGS=
 

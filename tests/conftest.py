@@ -19,7 +19,7 @@ from landline.follow.hub import Hub  # noqa: E402
 from landline.testing import Clock  # noqa: E402
 
 from tests.apps import App  # noqa: E402
-from tests.processes import until  # noqa: E402
+from tests.processes import SLOWER, until  # noqa: E402
 from tests.rooms import AGE, Rooms  # noqa: E402
 from tests.spy_log import SpyLog  # noqa: E402
 
@@ -65,15 +65,55 @@ def _sockets() -> set[str]:
     return found
 
 
+LONGEST = (
+    "tests/proving/test_proving.py",
+    "tests/held/test_matrix.py",
+)
+"""The files that take longest begin first: otherwise one worker runs them while the others have nothing left."""
+
+
+TIMEOUT = 150.0
+"""Seconds a test may take, so that none hangs; `pytest.mark.timeout` gives one more."""
+
+LINES = pytest.StashKey[list[str]]()
+"""What workers have to say at the end."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep a file's tests in one worker, where no mark says otherwise: they share servers, browsers, tables."""
+    given = item.get_closest_marker("timeout")
+    item.add_marker(pytest.mark.timeout((given.args[0] if given else TIMEOUT) * SLOWER), append=False)
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(item.config.rootpath).as_posix()))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for the night, unless `-m` speaks of it. Not by `-m` in pytest's own options: any other would
-    take its place, and `-m browser` run for many minutes in browsers that are not everywhere."""
-    if "night" in config.option.markexpr:
-        return
-    late = [item for item in items if item.get_closest_marker("night")]
-    if late:
-        config.hook.pytest_deselected(items=late)
-        items[:] = [item for item in items if item not in late]
+    """Begin with the longest, and leave out what is for the night, unless `-m` speaks of it. Not by `-m` in pytest's
+    own options: any other would take its place, and `-m browser` run for many minutes in browsers that are not
+    everywhere."""
+    if "night" not in config.option.markexpr:
+        late = [item for item in items if item.get_closest_marker("night")]
+        if late:
+            config.hook.pytest_deselected(items=late)
+            items[:] = [item for item in items if item not in late]
+    # Only where workers share the tests: alone, what is quick had better tell first.
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _rank(item.nodeid.partition("::")[0]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Keep what a worker wants to be shown: only the process that started it has a terminal."""
+    node.config.stash.setdefault(LINES, []).extend(getattr(node, "workeroutput", {}).get("lines", []))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(LINES, []):
+        terminalreporter.line(line)
+
+
+def _rank(file: str) -> int:
+    return LONGEST.index(file) if file in LONGEST else len(LONGEST)
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,15 @@
 """Start real server processes for a test, and leave none behind."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -21,26 +23,59 @@ STOP_TIMEOUT = 10.0
 TICK = 0.01
 """Seconds between two looks at something that cannot be waited for."""
 
-_given: set[int] = set()
+SLOWER = float(os.environ.get("SLOWER") or 1)
+"""Factor on the bounds of all waits: `make test SLOWER=3` on a machine that has much else to do."""
+
+PORTS = range(16384, 32512)
+"""The ports that tests serve on: below those that Linux gives to outgoing connections, which could else take one
+between its finding and its use (`net.ipv4.ip_local_port_range` begins at 32768)."""
+
+BLOCK = 128
+"""Ports that a process reserves at once."""
+
+_reserved: Iterator[int] = iter(())
+_reserving = threading.Lock()
+
+
+def _reserve() -> Iterator[int]:
+    """Yield the ports of blocks that no other test process of this machine has, for as long as this one lives.
+
+    A block is a file's lock: it ends with its process, however that ends.
+    """
+    folder = Path(tempfile.gettempdir()) / f"landline-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    for first in PORTS[::BLOCK]:
+        descriptor = os.open(folder / str(first), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+        else:
+            yield from range(first, first + BLOCK)
+    raise RuntimeError(f"no port is left of {PORTS}: each process keeps what it took until it ends")
 
 
 def free_port() -> int:
-    """Find a port of 127.0.0.1 that nobody listens on, and that was not given out before by this run."""
+    """Find a port of 127.0.0.1 that no process listens on, and that no test process of this machine was given."""
+    global _reserved
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
+        with _reserving:
+            port = next(_reserved, None)
+            if port is None:
+                _reserved = _reserve()
+                continue
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
             return port
 
 
 def until(condition: Callable[[], object], timeout: float, what: str) -> None:
     """Wait until the condition holds; raise TimeoutError naming what was waited for when it never does."""
-    deadline = time.monotonic() + timeout
+    bound = timeout * SLOWER
+    deadline = time.monotonic() + bound
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {timeout:g} s")
+            raise TimeoutError(f"{what}: not within {bound:g} s")
         time.sleep(TICK)
 
 
@@ -171,12 +206,12 @@ class Process:
         return "\n".join(parts)
 
     def _await_address(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT
+        deadline = time.monotonic() + START_TIMEOUT * SLOWER
         while not self._accepts():
             if self.ended():
                 raise ProcessFailed(f"ended with {self.wait()} before it served\n{self.tail()}")
             if time.monotonic() > deadline:
-                raise ProcessFailed(f"did not serve within {START_TIMEOUT:g} s\n{self.tail()}")
+                raise ProcessFailed(f"did not serve within {START_TIMEOUT * SLOWER:g} s\n{self.tail()}")
             time.sleep(TICK)
 
     def _accepts(self) -> bool:

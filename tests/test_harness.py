@@ -42,13 +42,25 @@ def test_leaves_nothing():
 """
 
 
+def run_tests(code: str, settings: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run tests in a process of their own with our conftest, of which settings are changed."""
+    file = folder / "test_inner.py"
+    file.write_text(code)
+    run = f"import tests.conftest as c; {settings}; import pytest, sys; sys.exit(pytest.main())"
+    command = [sys.executable, "-c", run, "-p", "tests.conftest", "-p", "no:cacheprovider", "-q", str(file)]
+    env = {**os.environ, "PYTEST_ADDOPTS": f"--rootdir={folder} -c /dev/null -W default"}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+
+
+def test_test_that_hangs_is_ended_and_says_where_it_was(tmp_path: Path) -> None:
+    code = "import threading\n\ndef test_hangs():\n    threading.Event().wait()\n\ndef test_next():\n    pass\n"
+    result = run_tests(code, "c.TIMEOUT = 0.3", tmp_path)
+    assert "1 failed, 1 passed" in result.stdout, result.stdout + result.stderr
+    assert "threading.Event().wait()" in result.stdout
+
+
 def test_leak_check_names_what_was_left(tmp_path: Path) -> None:
-    file = tmp_path / "test_leaks.py"
-    file.write_text(LEAKS)
-    short = "import tests.conftest as c; c.LEAK_PATIENCE = 0.1; import pytest, sys; sys.exit(pytest.main())"
-    command = [sys.executable, "-c", short, "-p", "tests.conftest", "-p", "no:cacheprovider", "-q", str(file)]
-    env = {**os.environ, "PYTEST_ADDOPTS": f"--rootdir={tmp_path} -c /dev/null -W default"}
-    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    result = run_tests(LEAKS, "c.LEAK_PATIENCE = 0.1", tmp_path)
     assert "4 passed" in result.stdout, result.stdout + result.stderr
     assert "3 errors" in result.stdout, result.stdout
     for words in ("thread 'landline-test'", "left behind: socket:[", "asyncio: Task was destroyed"):
@@ -90,7 +102,20 @@ def test_process_killed_reports_the_signal() -> None:
 
 
 def test_free_ports_differ() -> None:
-    assert len({free_port() for _ in range(50)}) == 50
+    assert len({free_port() for _ in range(200)}) == 200
+
+
+def test_ports_of_another_process_are_not_given_out() -> None:
+    code = "from tests.processes import free_port; print(*(free_port() for _ in range(50))); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        theirs = {int(port) for port in other.stdout.readline().split()}
+        ours = {free_port() for _ in range(300)}
+        other.communicate("\n")
+    assert len(theirs) == 50
+    assert not theirs & ours
 
 
 @pytest.mark.browser

@@ -15,7 +15,15 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 """The two packages: `landline`, the engine, and `flask_landline`, Flask's face on it."""
 
-MOST_LINES = 500
+MOST_LINES = {"src": 350, "js/src": 350}
+"""Lines of a file, by folder."""
+MOST_LINES_ELSEWHERE = 500
+LONGER = {
+    "js/src/poller.js": 488,
+    "src/landline/loop/thread.py": 560,
+    "src/landline/serve/endpoints.py": 440,
+}
+"""Files that are longer, and by how much they may be: to be split, and no line is added to this table."""
 MOST_NAMES = 12
 MOST_MODULES = 12
 
@@ -35,9 +43,13 @@ def sources() -> list[Path]:
     return sorted(path for path in found if not {"static", "node_modules", ".venv"} & set(path.parts))
 
 
+def most_lines(name: str) -> int:
+    return next((most for folder, most in MOST_LINES.items() if name.startswith(f"{folder}/")), MOST_LINES_ELSEWHERE)
+
+
 def test_files_are_short() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in sources()}
-    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+    assert {name: length for name, length in lengths.items() if length > LONGER.get(name, most_lines(name))} == {}
 
 
 def test_engine_has_few_modules_at_its_root() -> None:

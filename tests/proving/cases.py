@@ -15,6 +15,7 @@ from tests.proving.proxy import Fault, Request
 Trouble = Callable[[Course], AbstractAsyncContextManager[None]]
 
 BOTH = ("Chromium", "Firefox", *WEBKITS)
+ALWAYS = ("Chromium", "Firefox")
 
 
 def behind(box: Box, *, leaves: bool = False) -> Trouble:
@@ -116,9 +117,25 @@ def cursor(request: Request) -> str:
 PUSH = "sse websocket"
 
 CASES = [
-    Case("nothing wrong", nothing, "websocket", options={"beside": True}, browsers=BOTH, control=True),
+    Case(
+        "nothing wrong",
+        nothing,
+        "websocket",
+        options={"beside": True},
+        browsers=BOTH,
+        always=ALWAYS,
+        control=True,
+    ),
     Case("nothing wrong, polls only", nothing, "poll", best="poll", options={"transports": ["poll"]}, control=True),
-    Case("network gone for 20 s, the browser not told", gone, "poll", lasts=20, blocks=True, browsers=BOTH),
+    Case(
+        "network gone for 20 s, the browser not told",
+        gone,
+        "poll",
+        lasts=20,
+        blocks=True,
+        browsers=BOTH,
+        always=("Chromium",),
+    ),
     Case(
         "network gone for 20 s, the browser told", unplugged, "offline", lasts=20, blocks=True, browsers=("Chromium",)
     ),
@@ -144,13 +161,29 @@ CASES = [
         with_faults(lambda: only("websocket", faults.cut_after(0.3))),
         "sse",
         browsers=BOTH,
+        always=ALWAYS,
     ),
     Case("captive portal", with_faults(lambda: faults.portal), "offline", lasts=8, blocks=True, browsers=BOTH),
-    Case("server stopped, and started", stopped, "offline", lasts=5, blocks=True, config={}, browsers=BOTH),
+    Case(
+        "server stopped, and started",
+        stopped,
+        "offline",
+        lasts=5,
+        blocks=True,
+        config={},
+        browsers=BOTH,
+        always=("Chromium",),
+    ),
     Case("server replaced by another version", replaced, "sse", config={}, browsers=BOTH),
-    Case("log deleted", deleted, "websocket", config={}, resets=("epoch",), browsers=BOTH),
-    Case("nginx, defaults", behind(nginx_with(), leaves=True), "sse", browsers=BOTH),
-    Case("nginx, `X-Accel-Buffering` ignored", behind(nginx_with(IGNORES)), "long-poll", browsers=BOTH),
+    Case("log deleted", deleted, "websocket", config={}, resets=("epoch",), browsers=BOTH, always=("Chromium",)),
+    Case("nginx, defaults", behind(nginx_with(), leaves=True), "sse", browsers=BOTH, always=ALWAYS),
+    Case(
+        "nginx, `X-Accel-Buffering` ignored",
+        behind(nginx_with(IGNORES)),
+        "long-poll",
+        browsers=BOTH,
+        always=("Chromium",),
+    ),
     Case("nginx, gzip", behind(nginx_with(GZIP), leaves=True), "sse"),
     Case("haproxy, `Upgrade` denied", behind(haproxy_with(DENY)), "sse", browsers=BOTH),
     Case("haproxy, `Upgrade` stripped", behind(haproxy_with(STRIP)), "sse"),
@@ -176,5 +209,6 @@ CASES = [
         None,
         enough=40,
         browsers=BOTH,
+        always=("Chromium",),
     ),
 ]

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import CHROMIUM_ARGUMENTS
 from tests.proving import ground, table
 from tests.proving.cases import CASES
-from tests.proving.course import WEBKITS, Row
+from tests.proving.course import Row
 
 ROWS = pytest.StashKey[list[Row]]()
 JOBS = [(case, browser) for case in CASES for browser in case.browsers]
@@ -17,8 +17,8 @@ JOBS = [(case, browser) for case in CASES for browser in case.browsers]
 
 def _param(job: ground.Job) -> object:
     case, browser = job
-    # Drivers of WebKit are not everywhere, and all cases in it take minutes more.
-    marks = [pytest.mark.night] if browser in WEBKITS else []
+    # All cases in all browsers take many minutes, and drivers of WebKit are not everywhere.
+    marks = [] if browser in case.always else [pytest.mark.night]
     return pytest.param(job, id=f"{case.name}-{browser}", marks=marks)
 
 
@@ -41,7 +41,10 @@ def outcomes(
         if theirs := [job for job in jobs if job[1] in party]:
             folder = tmp_path_factory.mktemp("proving")
             outcomes |= asyncio.run(ground.run(theirs, require, folder, CHROMIUM_ARGUMENTS, at_once))
-    request.config.stash[ROWS] = [row for job in JOBS if isinstance(row := outcomes.get(job), Row)]
+    rows = [row for job in JOBS if isinstance(row := outcomes.get(job), Row)]
+    request.config.stash[ROWS] = rows
+    if hasattr(request.config, "workeroutput"):
+        request.config.workeroutput["lines"] = ["proving ground", *table.plain(rows)]
     return outcomes
 
 

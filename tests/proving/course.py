@@ -64,6 +64,8 @@ class Case:
     """What the page is told beyond the usual."""
     best: str = "websocket"
     browsers: tuple[str, ...] = ("Chromium", *WEBKITS)
+    always: tuple[str, ...] = ()
+    """The browsers in which it runs for each change; the others' turn is at night."""
     control: bool = False
     """Nothing goes wrong, as long as all others go on: tells how late the machine is by itself."""
 

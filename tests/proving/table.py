@@ -22,7 +22,7 @@ table. *Then* is the rung to which it climbed back by itself, *after* so long.
 WebKit is Safari's engine: WebKitGTK 2.50 is today's, WPE WebKit 2.38 that of Safari 16.0. The case in which the browser
 is told is missing there, as only Chromium can be.
 
-`make test` prints this table for Chromium and Firefox, `make test-night` for WebKit;
+`make test` prints some lines of this table, in Chromium and Firefox, `make test-rest` the others;
 `PROVING=write .venv/bin/pytest tests/proving -m "night or not night"` runs all and writes it here. What each fault is
 stands in [`cases.py`](../../tests/proving/cases.py)."""
 SLACK = 3

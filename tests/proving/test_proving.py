@@ -12,7 +12,8 @@ from tests.proving import table
 from tests.proving.cases import CASES
 from tests.proving.course import Row
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+# The first test waits for all cases.
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def test_every_event_arrives_once_and_in_order(row: Row) -> None:
