@@ -69,6 +69,12 @@ def free_port() -> int:
             return port
 
 
+def listens(port: int) -> bool:
+    """Tell whether a process listens on a port of 127.0.0.1."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def until(condition: Callable[[], object], timeout: float, what: str) -> None:
     """Wait until the condition holds; raise TimeoutError naming what was waited for when it never does."""
     bound = timeout * SLOWER

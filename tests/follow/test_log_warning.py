@@ -12,7 +12,7 @@ from landline.follow.log_warning import EVERY, LogWarning
 from landline.testing import Clock, in_threads
 
 from tests.apps import App
-from tests.processes import free_port, until
+from tests.processes import free_port, listens, until
 
 CAUSE = "The log /srv/landline.db could not be opened."
 
@@ -144,14 +144,7 @@ def test_held_lines_of_the_second_door_leave_one_warning(
     app.poll("news")  # the first request opens the door
     base = f"http://127.0.0.1:{port}"
 
-    def opens() -> bool:
-        try:
-            with Events(base):
-                return True
-        except OSError:
-            return False
-
-    until(opens, 10, "the second door")
+    until(lambda: listens(port), 10, "the second door")
     with Events(base) as events, Socket(base) as socket:
         break_log(app, monkeypatch)
         app.runtime.hub._wake_all()
