@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from flask import current_app
 from flask.cli import ScriptInfo, with_appcontext
+from landline.channels.channel import Resolved
 from landline.channels.names import RESERVED
 from landline.client.remote import Remote, Told
 from landline.cursor import Position, parse_position
 from landline.errors import LandlineError
 from landline.protocol.request import shown
+from landline.reading import Reading
 from landline.serve.runtime import Runtime
+from landline.serve.subscription import Pause, Send, Services, Terms, progress
+from landline.serve.waiting import drive
 
 
 @click.group()
@@ -106,20 +111,42 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
 
 
+class _Tail(NamedTuple):
+    """What `landline tail` follows: channels as the log has them, whoever may read them."""
+
+    names: tuple[str, ...]
+    items: tuple[Resolved, ...] = ()
+    site: str = ""
+    ends: bool = False
+
+
 def _follow(runtime: Runtime, names: tuple[str, ...], position: Position) -> Iterator[Told]:
-    """Yield what there is to tell, for ever: register, read, wait."""
+    """Yield what the channels bring, for ever.
+
+    Raises:
+        LogError: the log cannot be read.
+    """
     hint = threading.Event()
+    services = Services(runtime.hub.read, lambda *_: (), lambda _: math.inf)
+
+    def wait(_until: float) -> None:
+        hint.wait()
+        hint.clear()
+
     with runtime.hub.listening(hint.set):
-        while True:
-            hint.clear()
-            reading = runtime.hub.read(names, position)
-            position = reading.cursor
-            if reading.reset is not None:
-                yield Told("", json.dumps(reading.reset._asdict()), str(position), reset=True)
-            for event in reading.events:
-                yield Told(event.channel, event.payload, event.cursor)
-            if not reading.more:
-                hint.wait()
+        steps = progress(_Tail(names), services, Terms(sources=False), position)
+        for step in drive(steps, check=lambda _: True, wait=wait):
+            if isinstance(step, Pause):
+                raise step.error
+            if isinstance(step, Send):
+                yield from _shown(step.reading)
+
+
+def _shown(reading: Reading) -> Iterator[Told]:
+    if reading.reset is not None:
+        yield Told("", json.dumps(reading.reset._asdict()), str(reading.cursor), reset=True)
+    for event in reading.events:
+        yield Told(event.channel, event.payload, event.cursor)
 
 
 def _print(items: Iterator[Told], as_json: bool) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 from flask_landline import LogError
 from landline.follow.log_warning import EVERY, LogWarning
@@ -108,7 +109,7 @@ def test_streams_that_wait_in_greenlets_leave_one_warning(
 ) -> None:
     app = make_app(keepalive=0.1)
     app.live.channel("news")
-    monkeypatch.setattr("landline.hosts.wsgi.in_place.RETRY_PAUSE", 0.01)
+    monkeypatch.setattr("landline.serve.subscription.RETRY_PAUSE", 0.01)
     greenlets = type("Socket", (), {"__module__": "gevent.socket"})
     answer = app.flask.test_client().get(
         "/landline/events?channel=news", environ_overrides={"gunicorn.socket": greenlets()}
@@ -144,7 +145,14 @@ def test_held_lines_of_the_second_door_leave_one_warning(
     app.poll("news")  # the first request opens the door
     base = f"http://127.0.0.1:{port}"
 
-    until(lambda: listens(port), 10, "the second door")
+    def opens() -> bool:
+        try:
+            with Events(base):
+                return True
+        except (OSError, httpx.TransportError):
+            return False
+
+    until(opens, 10, "the second door")
     with Events(base) as events, Socket(base) as socket:
         break_log(app, monkeypatch)
         app.runtime.hub._wake_all()

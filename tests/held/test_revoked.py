@@ -22,7 +22,8 @@ from landline.access.grants import Grant
 from landline.hosts.wsgi import in_place as places_module
 from landline.hosts.wsgi import takeover as detach
 from landline.logs.registry import Retention
-from landline.loop import catching_up, fanout
+from landline.loop import thread as sideloop_module
+from landline.serve import subscription as subscription_module
 from landline.serve.runtime import Runtime
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
@@ -302,7 +303,7 @@ def test_request_held_in_place_is_sent_nothing_of_what_comes_after(
 ) -> None:
     if path == "events" and not greenlet:
         return  # a thread holds polls alone
-    monkeypatch.setattr(places_module, "RETRY_PAUSE", 0.0)
+    monkeypatch.setattr(subscription_module, "RETRY_PAUSE", 0.0)
 
     def run(place: int, late: int, looks: str, bursts: int) -> int:
         moves: dict[int, list[str]] = {bursts: ["burst", "wake"]} if bursts else {}

@@ -33,11 +33,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ..access.grants import Grant
 from ..channels.channel import Resolved
-from ..cursor import Cursor
+from ..cursor import Cursor, Position
 from ..errors import LogError, Refusal
 from ..event import Event
 from ..protocol.transport import Transport
@@ -76,6 +76,11 @@ class Subscription(NamedTuple):
     site: str = ""
     """Scheme and host that its snapshots are made for; empty where none of its channels has one."""
 
+    @property
+    def ends(self) -> bool:
+        """Whether it ends with the first thing that is sent."""
+        return self.transport.ends
+
 
 class Call(NamedTuple):
     """Run a function that may read the log or run the app; send back what it returns."""
@@ -112,9 +117,10 @@ class Wait(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Wait, whatever comes."""
+    """Wait, whatever comes: the log cannot be read. Its error is one for the server's log."""
 
     seconds: float
+    error: LogError
 
 
 class Finish(NamedTuple):
@@ -122,8 +128,8 @@ class Finish(NamedTuple):
 
     why: str
     """`answered`, `over` (its time is up), `leaving` (the process ends), `revoked` or `failed`."""
-    reading: Reading
-    """What a held poll is answered with; it may be empty."""
+    reading: Reading | None = None
+    """What a held poll is answered with; None: nothing, and its reader stays where it stood."""
     snapshots: Sequence[Event] = ()
     error: LogError | Refusal | None = None
     """Why it failed. A held poll is answered with it; to a stream its next poll says so."""
@@ -135,14 +141,12 @@ Step = Call | Check | Send | Sign | Wait | Pause | Finish
 class Services(NamedTuple):
     """What a subscription needs of its process. Each may be called by any thread."""
 
-    read: Callable[[Sequence[str], Cursor], Reading]
+    read: Callable[[Sequence[str], Position], Reading]
     """Reads a page after a position; raises `LogError`."""
     snapshots: Callable[[Sequence[Resolved], Reading, str], Sequence[Event]]
     """Runs the snapshot functions of the channels that a reading resets, for a site; raises `Refusal`."""
     run_due: Callable[[Sequence[Resolved]], float]
     """Runs the sources that are due; returns the seconds until the next one is, inf if there is none."""
-    warn: Callable[[str, BaseException], None]
-    """Has the server's log say why the log cannot be read, at most once a minute."""
     clock: Callable[[], float] = time.monotonic
     """Monotonic seconds."""
 
@@ -160,46 +164,60 @@ class Terms(NamedTuple):
     """Whether to run sources that are due."""
 
 
-def progress(
-    subscription: Subscription,
-    services: Services,
-    terms: Terms = Terms(),  # noqa: B008  a tuple of constants
-    cursor: Cursor | None = None,
-) -> Generator[Step, Any, None]:
+class Followed(Protocol):
+    """What `progress` has to know of a subscription."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The channels' concrete names."""
+
+    @property
+    def items(self) -> tuple[Resolved, ...]:
+        """The channels."""
+
+    @property
+    def site(self) -> str:
+        """Scheme and host that snapshots are made for."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends with the first thing that is sent."""
+
+
+def progress(followed: Followed, services: Services, terms: Terms, position: Position) -> Generator[Step, Any, None]:
     """Yield what becomes of a reader, or of several at one position.
 
     Args:
-        subscription: what is read.
+        followed: what is read.
         services: what that needs of the process.
         terms: how long it may last.
-        cursor: where the reader stands; None: where the subscription begins.
+        position: where the reader stands.
     """
-    here = subscription.cursor if cursor is None else cursor
+    here = position
     quiet_since = services.clock()
     while True:
-        due = (yield Call(lambda: services.run_due(subscription.items))) if terms.sources else math.inf
-        nothing = Reading((), here, here)
+        due = (yield Call(lambda: services.run_due(followed.items))) if terms.sources else math.inf
         try:
-            found = yield from _look(subscription, services, here)
+            found = yield from _look(followed, services, here)
         except LogError as error:
-            if subscription.transport.ends:
-                yield Finish("failed", nothing, error=error)
+            if followed.ends:
+                yield Finish("failed", error=error)
                 return
-            services.warn("A held connection waits until it can be sent more.", error)
-            yield Pause(RETRY_PAUSE)
+            yield Pause(RETRY_PAUSE, error)
             continue
         except Refusal as refusal:
-            yield Finish("failed", nothing, error=refusal)
+            yield Finish("failed", error=refusal)
             return
         if found is None:
-            yield Finish("revoked", nothing)
+            yield Finish("revoked")
             return
-        now, why = services.clock(), _why(found.reading, subscription, services, terms)
+        now, why = services.clock(), _why(found.reading, followed, services, terms)
         if why:
             yield Finish(why, *found)
             return
+        here = found.reading.cursor
         if found.reading.has_news:
-            here, quiet_since = found.reading.cursor, now
+            quiet_since = now
             yield found
         elif now - quiet_since >= terms.keepalive:
             quiet_since = now
@@ -208,19 +226,19 @@ def progress(
             yield Wait(min(now + due, quiet_since + terms.keepalive, terms.ends))
 
 
-def _look(subscription: Subscription, services: Services, here: Cursor) -> Generator[Step, Any, Send | None]:
+def _look(followed: Followed, services: Services, here: Position) -> Generator[Step, Any, Send | None]:
     """Read, and make sure that it may be sent; None if no reader is left."""
-    reading: Reading = yield Call(lambda: services.read(subscription.names, here))
+    reading: Reading = yield Call(lambda: services.read(followed.names, here))
     snapshots: Sequence[Event] = ()
     if reading.reset is not None:
-        snapshots = yield Call(lambda: services.snapshots(subscription.items, reading, subscription.site))
+        snapshots = yield Call(lambda: services.snapshots(followed.items, reading, followed.site))
     may_send = yield Check(at_end=bool(snapshots))
     return Send(reading, snapshots) if may_send else None
 
 
-def _why(reading: Reading, subscription: Subscription, services: Services, terms: Terms) -> str:
+def _why(reading: Reading, followed: Followed, services: Services, terms: Terms) -> str:
     """Return why a reader ends with what was read now; empty if it goes on."""
-    if reading.has_news and subscription.transport.ends:
+    if reading.has_news and followed.ends:
         return "answered"
     if services.clock() >= terms.ends:
         return "over"

@@ -1,17 +1,33 @@
-"""Requests held in place: in their greenlet, or in a thread of the server, where no socket can be taken."""
+"""Requests held in place: in their greenlet, or in a thread of the server, where no socket can be taken.
+
+What becomes of such a request is `serve/subscription.py`; here its steps are carried out by the thread or greenlet that
+serves it. What is true at every moment:
+
+- `_held`, `_hints`, `_looking` and `_ending` change under `_lock`. A place is taken before the request waits, and given
+  back once: when a poll is answered, or when the server closes a stream's body, also one that was never begun.
+- A hint is registered with the hub before the first reading, and cleared only after a wait. An event that comes after
+  a reading has set it, and the wait behind that reading ends at once.
+- One thread looks at all that is held (`_look`), for as long as there is anything: whether the process is ending, which
+  no server announces, and whether a client does not read. Under gevent a server's sending waits for such a client
+  without end, and the greenlet with it; the look cuts the connection, the sending fails, the server closes the body.
+
+Known weakness: in a plain thread nothing cuts a client that does not read. Only polls are held there, and their answers
+fit into the kernel's buffer.
+"""
 
 from __future__ import annotations
 
 import math
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ... import forks
-from ...errors import LogError, Refusal
+from ...errors import LogError
 from ...loop.deadlines import RETURN_LEAST
 from ...protocol.poll import LongPoll
 from ...protocol.problem import problem
@@ -20,7 +36,8 @@ from ...reading import Reading
 from ...serve import access_log
 from ...serve.endpoints import Endpoints
 from ...serve.runtime import Runtime
-from ...serve.subscription import RETRY_PAUSE, Subscription
+from ...serve.subscription import Finish, Pause, Send, Services, Sign, Subscription, Terms, progress
+from ...serve.waiting import drive
 from .gunicorn import send
 
 if TYPE_CHECKING:
@@ -29,17 +46,10 @@ if TYPE_CHECKING:
 
 LOOK = 0.5
 """Seconds between looks whether the process is ending; gunicorn itself looks each second."""
+PATIENCE = 2
+"""Keepalives for which a client may leave what it is sent unread: the side loop's patience with such a client."""
 RETURN = 2.0
 """Seconds over which the readers of a process that ends are asked to come back."""
-
-
-class _Visit:
-    """What the access log is told of a request held in place."""
-
-    def __init__(self, remote: str, told: int) -> None:
-        self.remote = remote
-        self.began = time.monotonic()
-        self.told = told
 
 
 class BlockingHolds:
@@ -48,8 +58,8 @@ class BlockingHolds:
     `threading` is right for greenlets too: gevent's worker has replaced what is in it.
 
     Args:
-        state: the app's Landline.
-        wire: gives the advice.
+        runtime: the app's Landline.
+        endpoints: gives the advice.
         budget: requests held at once, at most.
         is_ending: tells whether the process is waiting for its requests to end; None: nobody knows.
     """
@@ -61,6 +71,11 @@ class BlockingHolds:
         self._runtime = runtime
         self._endpoints = endpoints
         self._budget = budget
+        self._services = Services(
+            lambda names, position: runtime.hub.read(names, position),
+            runtime.snapshots,
+            runtime.sources.run_due,
+        )
         self.after_fork()
         forks.register(self)
 
@@ -68,7 +83,7 @@ class BlockingHolds:
         """Hold nothing: the parent's requests stayed with the parent."""
         self._lock = threading.Lock()
         self._held = 0
-        self._hints: set[threading.Event] = set()
+        self._hints: dict[threading.Event, _Held | None] = {}
         self._looking = False
         self._ending = False
 
@@ -93,32 +108,33 @@ class BlockingHolds:
         if not taken:
             refusal = self._endpoints.busy("All places for held requests are taken.")
             return send(self._endpoints.unheld(subscription, refusal), environ, start_response)
-        visit = _Visit(remote, subscription.sent)
+        held = _Held(subscription, remote, environ.get("gunicorn.socket"))
         if subscription.transport.ends:
             try:
-                return self._long_poll(subscription, visit, environ, start_response)
+                return self._long_poll(subscription, held, environ, start_response)
             finally:
-                self._end(subscription, visit, "done")
+                self._end(held, "done")
         head = stream_head(subscription.headers)
         start_response(head.status, head.headers)
-        return _Body(
-            self._stream(subscription, visit),
-            lambda: self._end(subscription, visit, "left" if self._ending else "gone"),
-        )
+        return _Body(self._stream(subscription, held), lambda: self._end(held, "left" if self._ending else "gone"))
 
-    def _end(self, subscription: Subscription, visit: _Visit, reason: str) -> None:
+    def _end(self, held: _Held, reason: str) -> None:
         with self._lock:
             self._held -= 1
-        self._endpoints.limits.release(visit.remote)
-        seconds = time.monotonic() - visit.began
-        access_log.log(visit.remote, subscription.transport.name, subscription.query, seconds, visit.told, reason)
+        self._endpoints.limits.release(held.remote)
+        seconds, subscription = time.monotonic() - held.began, held.subscription
+        access_log.log(held.remote, subscription.transport.name, subscription.query, seconds, held.sent, reason)
 
     @contextmanager
-    def _listening(self) -> Iterator[threading.Event]:
-        """Give a hint that is set when there may be something new, or the process ends."""
+    def _listening(self, held: _Held | None = None) -> Iterator[threading.Event]:
+        """Give a hint that is set when there may be something new, or the process ends.
+
+        Args:
+            held: a stream, to be cut when its client does not read.
+        """
         hint = threading.Event()
         with self._lock:
-            self._hints.add(hint)
+            self._hints[hint] = held
             if self._is_ending is not None and not self._looking:
                 self._looking = True
                 look = threading.Thread(target=self._look, args=(self._is_ending,), name="landline-look", daemon=True)
@@ -128,10 +144,10 @@ class BlockingHolds:
                 yield hint
         finally:
             with self._lock:
-                self._hints.discard(hint)
+                del self._hints[hint]
 
     def _look(self, is_ending: Callable[[], bool]) -> None:
-        """Look, for as long as anything is held, whether the process is ending; held requests would keep it."""
+        """Look, for as long as anything is held, whether the process is ending, and which clients do not read."""
         while True:
             with self._lock:
                 self._ending = is_ending()
@@ -141,93 +157,123 @@ class BlockingHolds:
                 if not self._hints:
                     self._looking = False
                     return
+                streams = [held for held in self._hints.values() if held is not None]
+            for held in streams:
+                if held.stalled() > LOOK and self._may_not_stay(held):
+                    held.cut()
             time.sleep(LOOK)
 
-    def _lasts(self, subscription: Subscription) -> float:
-        """Return the seconds for which a request may be held, by its grant."""
-        return math.inf if subscription.grant is None else self._runtime.authorizer.seconds_left(subscription.grant)
+    def _may_not_stay(self, held: _Held) -> bool:
+        """Tell whether a client that does not read has lost its place: by its grant, a revocation, or the time."""
+        # See SECURITY.md: reader-in-a-greenlet-reads
+        if time.monotonic() >= held.until or held.stalled() > PATIENCE * self._runtime.config.keepalive:
+            return True
+        try:
+            return self._runtime.is_closed(held.subscription.items, held.subscription.grant)
+        except LogError:
+            return False  # it is asked again in a moment
+
+    def _terms(self, subscription: Subscription, *, until: float) -> Terms:
+        """Return how long a request may be held: until a time, and not beyond the end of its grant."""
+        grant = subscription.grant
+        if grant is not None:
+            until = min(until, self._services.clock() + self._runtime.authorizer.seconds_left(grant))
+        keepalive = math.inf if subscription.transport.ends else self._runtime.config.keepalive
+        return Terms(until, keepalive, lambda: self._ending)
+
+    def _drive(
+        self, subscription: Subscription, terms: Terms, hint: threading.Event
+    ) -> Iterator[Send | Sign | Pause | Finish]:
+        clock = self._services.clock
+
+        def check(at_end: bool) -> bool:
+            return not self._runtime.is_closed(subscription.items, subscription.grant, ask_log=at_end)
+
+        def wait(until: float) -> None:
+            hint.wait(max(0.0, until - clock()) if until < math.inf else None)
+            hint.clear()
+
+        return drive(progress(subscription, self._services, terms, subscription.cursor), check=check, wait=wait)
 
     def _long_poll(
-        self, subscription: Subscription, visit: _Visit, environ: WSGIEnvironment, start_response: StartResponse
+        self, subscription: Subscription, held: _Held, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Answer a poll when there is something to tell, or its time is up."""
+        """Answer a poll when there is something to send, or its time is up."""
         assert subscription.wait is not None
         assert isinstance(subscription.transport, LongPoll)
-        deadline = time.monotonic() + min(subscription.wait, self._lasts(subscription))
+        terms = self._terms(subscription, until=self._services.clock() + subscription.wait)
         with self._listening() as hint:
-            while True:
-                # Registered above, cleared here, read, and only then waited: no event falls in between.
-                hint.clear()
-                due = self._runtime.sources.run_due(subscription.items)
-                try:
-                    reading = self._runtime.hub.read(subscription.names, subscription.cursor)
-                    snapshots = self._runtime.snapshots(subscription.items, reading, subscription.site)
-                    # After reading, snapshots too: nothing is sent of what came behind the revocation.
-                    # See SECURITY.md: polls-held-in-place-look-again
-                    if self._runtime.is_closed(subscription.items, subscription.grant, ask_log=bool(snapshots)):
-                        nothing = Reading((), subscription.cursor, subscription.cursor)
-                        reply = subscription.transport.reply(
-                            nothing, (), self._endpoints.advice(subscription.transports)
-                        )
-                        return send(reply, environ, start_response)
-                except LogError as error:
-                    return send(self._endpoints.unreadable(error, subscription.headers), environ, start_response)
-                except Refusal as refusal:
-                    return send(problem(refusal, subscription.headers), environ, start_response)
-                remaining = deadline - time.monotonic()
-                if reading.has_news or remaining <= 0 or self._ending:
-                    visit.told += len(reading.events)
-                    reply = subscription.transport.reply(
-                        reading, snapshots, self._endpoints.advice(subscription.transports)
-                    )
-                    return send(reply, environ, start_response)
-                hint.wait(min(remaining, due))
+            finish = next(step for step in self._drive(subscription, terms, hint) if isinstance(step, Finish))
+        if isinstance(finish.error, LogError):
+            return send(self._endpoints.unreadable(finish.error, subscription.headers), environ, start_response)
+        if finish.error is not None:
+            return send(problem(finish.error, subscription.headers), environ, start_response)
+        reading = finish.reading or Reading((), subscription.cursor, subscription.cursor)
+        held.sent += len(reading.events)
+        advice = self._endpoints.advice(subscription.transports)
+        return send(subscription.transport.reply(reading, finish.snapshots, advice), environ, start_response)
 
-    def _stream(self, subscription: Subscription, visit: _Visit) -> Generator[bytes, None, None]:
-        """Yield what an event stream is told, for as long as the server asks for more."""
-        keepalive = self._runtime.config.keepalive
-        cursor = subscription.cursor
-        deadline = time.monotonic() + self._lasts(subscription)
-        revoked = False
-        with self._listening() as hint:
-            yield subscription.first
-            quiet_since = time.monotonic()
-            while True:
-                if revoked or self._ending or time.monotonic() >= deadline:
-                    # Grants end at times of their own; all others are sent away together.
-                    spread = RETURN if revoked or self._ending else RETURN_LEAST
-                    yield subscription.transport.goodbye(random.uniform(RETURN_LEAST, spread))
-                    return
-                hint.clear()
-                due = self._runtime.sources.run_due(subscription.items)
-                try:
-                    reading = self._runtime.hub.read(subscription.names, cursor)
-                    snapshots = self._runtime.snapshots(subscription.items, reading, subscription.site)
-                    # After reading, snapshots too: nothing is sent of what came behind the revocation.
-                    # See SECURITY.md: streams-held-in-place-look-again
-                    revoked = self._runtime.is_closed(subscription.items, subscription.grant, ask_log=bool(snapshots))
-                    if revoked:
-                        continue
-                except LogError as error:
-                    self._runtime.hub.warn("A held line waits until it can be told more.", error)
-                    hint.wait(RETRY_PAUSE)
-                    continue
-                except Refusal:
-                    # A snapshot failed. The client still stands before the reset, and its next poll is told.
-                    yield subscription.transport.goodbye(random.uniform(RETURN_LEAST, RETURN))
-                    return
-                cursor = reading.cursor
-                quiet = time.monotonic() - quiet_since
-                advice = self._endpoints.advice(subscription.transports)
-                if reading.has_news:
-                    visit.told += len(reading.events)
-                    yield subscription.transport.render(reading, snapshots, advice, time.time())
-                elif quiet >= keepalive:
-                    yield subscription.transport.keepalive(cursor, advice, time.time())
+    def _stream(self, subscription: Subscription, held: _Held) -> Generator[bytes, None, None]:
+        """Yield what an event stream is sent, for as long as the server asks for more."""
+        terms = self._terms(subscription, until=math.inf)
+        held.until = terms.ends
+        with self._listening(held) as hint:
+            yield from held.handing(subscription.first)
+            for step in self._drive(subscription, terms, hint):
+                if isinstance(step, Pause):
+                    self._runtime.hub.warn("A held connection waits until it can be sent more.", step.error)
+                    hint.wait(step.seconds)
                 else:
-                    hint.wait(min(due, keepalive - quiet, deadline - time.monotonic()))
-                    continue
-                quiet_since = time.monotonic()
+                    yield from held.handing(self._render(subscription, step))
+                    held.sent += len(step.reading.events) if isinstance(step, Send) else 0
+
+    def _render(self, subscription: Subscription, step: Send | Sign | Finish) -> bytes:
+        transport, advice, now = subscription.transport, self._endpoints.advice(subscription.transports), time.time()
+        if isinstance(step, Send):
+            return transport.render(step.reading, list(step.snapshots), advice, now)
+        if isinstance(step, Sign):
+            return transport.keepalive(step.cursor, advice, now)
+        # Grants end at times of their own; all others are sent away together, and are to come back one by one.
+        spread = RETURN_LEAST if step.why == "over" else RETURN
+        return transport.goodbye(random.uniform(RETURN_LEAST, spread))
+
+
+class _Held:
+    """One request held in place. Touched by its own thread or greenlet, and looked at by `BlockingHolds._look`.
+
+    Args:
+        subscription: what it reads.
+        remote: the client's address.
+        sock: the server's socket, where a sending that does not end can be ended; None: it cannot.
+    """
+
+    def __init__(self, subscription: Subscription, remote: str, sock: socket.socket | None = None) -> None:
+        self.subscription = subscription
+        self.remote = remote
+        self.began = time.monotonic()
+        self.sent = subscription.sent
+        """Events sent."""
+        self.until = math.inf
+        """When its grant ends, monotonic seconds."""
+        self._sock = sock
+        self._handed_at = math.inf
+        """Since when the server has what it was handed last; inf: it came back for more."""
+
+    def handing(self, data: bytes) -> Iterator[bytes]:
+        """Yield bytes to the server, and note for how long it has them: it waits for a client that does not read."""
+        self._handed_at = time.monotonic()
+        yield data
+        self._handed_at = math.inf
+
+    def stalled(self) -> float:
+        """Return the seconds for which the server has been sending the same bytes."""
+        return max(0.0, time.monotonic() - self._handed_at)
+
+    def cut(self) -> None:
+        """Have the server's sending fail; it then closes the answer, and the place is free."""
+        if self._sock is not None:
+            with suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Body:
