@@ -16,6 +16,7 @@ import ast
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -154,7 +155,7 @@ def _own_nodes(statement: ast.stmt) -> Iterator[ast.AST]:
 
 def passes(test: str, folder: Path) -> bool:
     """Run a test in a copy of the project."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", *test.split()]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", *shlex.split(test)]
     # Before the installed package, which is the project itself.
     env = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     try:

@@ -286,3 +286,29 @@ def test_log_lines_cannot_be_forged(gthread: Server) -> None:
     logged = gthread.process.stderr
     assert "INFO forged" not in logged
     assert not re.search("[\x1b\x85\u2028]", logged)
+
+
+STALLED = {
+    "time": ({"LANDLINE_KEEPALIVE": 0.5}, "news"),
+    "revocation": ({}, "private/ann"),
+    "grant's end": ({"LANDLINE_GRANT_AGE": 3}, "private/ann"),
+}
+
+
+@pytest.mark.parametrize("why", STALLED)
+def test_place_in_a_greenlet_is_lost_by_a_reader_that_does_not_read(why: str, tmp_path: Path) -> None:
+    """gunicorn's gevent worker waits without end to send to it, and so would the place that it has."""
+    config, channel = STALLED[why]
+    with serve(COMMANDS["gevent"], tmp_path, config) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", server.port))
+        request = f"GET /landline/events?channel={channel} HTTP/1.1\r\nHost: h\r\nCookie: who=ann\r\n\r\n"
+        client.sendall(request.encode())
+        until(lambda: server.facts()["held"] == 1, 10, "that it is held")
+        for _ in range(10):
+            server.publish(*[WORD] * 20, channel=channel)
+        if why == "revocation":
+            assert server.facts()["held"] == 1
+            ask(f"{server.inner}/shut-out/ann?revoke=1", body="")
+        until(lambda: server.facts()["held"] == 0, 20, "that its place is free")
+        assert "Socket error processing request" not in server.process.stderr

@@ -233,6 +233,7 @@ def _look(followed: Followed, services: Services, here: Position) -> Generator[S
     if reading.reset is not None:
         snapshots = yield Call(lambda: services.snapshots(followed.items, reading, followed.site))
     may_send = yield Check(at_end=bool(snapshots))
+    # See SECURITY.md: what-is-held-is-looked-at-again
     return Send(reading, snapshots) if may_send else None
 
 

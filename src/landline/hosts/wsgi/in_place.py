@@ -23,7 +23,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ... import forks
@@ -38,6 +38,7 @@ from ...serve.endpoints import Endpoints
 from ...serve.runtime import Runtime
 from ...serve.subscription import Finish, Pause, Send, Services, Sign, Subscription, Terms, progress
 from ...serve.waiting import drive
+from . import takeover
 from .gunicorn import send
 
 if TYPE_CHECKING:
@@ -165,10 +166,11 @@ class BlockingHolds:
 
     def _may_not_stay(self, held: _Held) -> bool:
         """Tell whether a client that does not read has lost its place: by its grant, a revocation, or the time."""
-        # See SECURITY.md: reader-in-a-greenlet-reads
+        # See SECURITY.md: reader-in-a-greenlet-reads, reader-in-a-greenlet-ends-with-its-grant
         if time.monotonic() >= held.until or held.stalled() > PATIENCE * self._runtime.config.keepalive:
             return True
         try:
+            # See SECURITY.md: reader-in-a-greenlet-is-revoked
             return self._runtime.is_closed(held.subscription.items, held.subscription.grant)
         except LogError:
             return False  # it is asked again in a moment
@@ -187,6 +189,7 @@ class BlockingHolds:
         clock = self._services.clock
 
         def check(at_end: bool) -> bool:
+            # See SECURITY.md: what-is-held-in-place-is-looked-at-again
             return not self._runtime.is_closed(subscription.items, subscription.grant, ask_log=at_end)
 
         def wait(until: float) -> None:
@@ -272,8 +275,7 @@ class _Held:
     def cut(self) -> None:
         """Have the server's sending fail; it then closes the answer, and the place is free."""
         if self._sock is not None:
-            with suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
+            takeover.cut(self._sock)
 
 
 class _Body:

@@ -18,6 +18,7 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from ... import forks
@@ -71,6 +72,15 @@ def take(server_socket: socket.socket) -> socket.socket:
         raise
     ours.setblocking(False)
     return ours
+
+
+def cut(server_socket: socket.socket) -> None:
+    """End a connection that the server is sending on: its sending fails with EPIPE.
+
+    By the kernel's own call: gevent's would wake the greenlet with EBADF, which gunicorn logs as an error of its own.
+    """
+    with suppress(OSError):
+        getattr(server_socket, "_sock", server_socket).shutdown(socket.SHUT_RDWR)
 
 
 class _Dead:
