@@ -13,7 +13,7 @@ from landline.follow.log_warning import EVERY, LogWarning
 from landline.testing import Clock, in_threads
 
 from tests.apps import App
-from tests.processes import free_port, listens, until
+from tests.processes import free_port, until
 
 CAUSE = "The log /srv/landline.db could not be opened."
 

@@ -22,7 +22,7 @@ from landline.access.grants import Grant
 from landline.hosts.wsgi import in_place as places_module
 from landline.hosts.wsgi import takeover as detach
 from landline.logs.registry import Retention
-from landline.loop import thread as sideloop_module
+from landline.loop import catching_up, fanout
 from landline.serve import subscription as subscription_module
 from landline.serve.runtime import Runtime
 from werkzeug.test import EnvironBuilder, run_wsgi_app

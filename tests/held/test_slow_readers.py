@@ -288,7 +288,7 @@ def test_log_lines_cannot_be_forged(gthread: Server) -> None:
     assert not re.search("[\x1b\x85\u2028]", logged)
 
 
-STALLED = {
+STALLED: dict[str, tuple[dict[str, float], str]] = {
     "time": ({"LANDLINE_KEEPALIVE": 0.5}, "news"),
     "revocation": ({}, "private/ann"),
     "grant's end": ({"LANDLINE_GRANT_AGE": 3}, "private/ann"),
