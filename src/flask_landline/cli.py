@@ -13,7 +13,7 @@ from flask import current_app
 from flask.cli import ScriptInfo, with_appcontext
 from landline.channels.channel import Resolved
 from landline.channels.names import RESERVED
-from landline.client.remote import Remote, Told
+from landline.client.remote import Delivered, Remote
 from landline.cursor import Position, parse_position
 from landline.errors import LandlineError
 from landline.protocol.request import shown
@@ -41,7 +41,7 @@ def publish(channel: str, value: str) -> None:
         raise click.ClickException(
             f"{shown(value)} is not JSON ({error}). Quote it for the shell, text twice: '{{\"id\": 7}}', '\"hello\"'."
         ) from None
-    event = _tell(lambda: runtime.publish(channel, data))
+    event = _explained(lambda: runtime.publish(channel, data))
     click.echo(event.cursor)
 
 
@@ -63,14 +63,16 @@ def tail(context: click.Context, names: tuple[str, ...], position: str, as_json:
         if len(names) > 1:
             raise click.UsageError("Give one URL; it may name several channels: '?channel=a&channel=b'.")
         _print(
-            _tell(lambda: iter(Remote(names[0], position, report=lambda text: click.echo(printable(text), err=True)))),
+            _explained(
+                lambda: iter(Remote(names[0], position, report=lambda text: click.echo(printable(text), err=True)))
+            ),
             as_json,
         )
     else:
         with context.ensure_object(ScriptInfo).load_app().app_context():
             runtime = _runtime()
             for name in names:
-                _tell(lambda name=name: runtime.channels.require(name))
+                _explained(lambda name=name: runtime.channels.require(name))
             _print(_follow(runtime, tuple(dict.fromkeys(names)), begin), as_json)
 
 
@@ -82,7 +84,7 @@ def channels() -> None:
     rows = [("channel", "newest", "kept", "oldest")]
     rows += [
         (name, str(newest or "-"), str(kept), str(oldest or "-"))
-        for name, kept, oldest, newest in _tell(runtime.log.channels)
+        for name, kept, oldest, newest in _explained(runtime.log.channels)
         if name != RESERVED  # revocations, and what apps say of themselves
     ]
     width = max(len(row[0]) for row in rows)
@@ -95,12 +97,12 @@ def channels() -> None:
 @click.option("--channel", metavar="NAME", help="Of all readers of this channel, instead of one reader.")
 @with_appcontext
 def revoke(identity: str | None, channel: str | None) -> None:
-    """Void what was granted to the reader IDENTITY: lines end, and the app is asked anew who may read."""
-    _tell(lambda: _runtime().revoke(identity, channel))
+    """Void what was granted to the reader IDENTITY: held connections end, and the app decides anew."""
+    _explained(lambda: _runtime().revoke(identity, channel))
 
 
 def printable(text: str) -> str:
-    """Return text that a terminal only shows: a server elsewhere may send what would command it.
+    """Return text that a terminal only shows and does not obey: a server elsewhere may send control sequences.
 
     Control characters, those that turn the direction of writing, and others that cannot be seen are written as JSON
     does it, so that a payload stays the same JSON.
@@ -112,7 +114,7 @@ def printable(text: str) -> str:
 
 
 class _Tail(NamedTuple):
-    """What `landline tail` follows: channels as the log has them, whoever may read them."""
+    """What `landline tail` follows: channels as the log has them, also those that have a reader function."""
 
     names: tuple[str, ...]
     items: tuple[Resolved, ...] = ()
@@ -120,7 +122,7 @@ class _Tail(NamedTuple):
     ends: bool = False
 
 
-def _follow(runtime: Runtime, names: tuple[str, ...], position: Position) -> Iterator[Told]:
+def _follow(runtime: Runtime, names: tuple[str, ...], position: Position) -> Iterator[Delivered]:
     """Yield what the channels bring, for ever.
 
     Raises:
@@ -142,20 +144,20 @@ def _follow(runtime: Runtime, names: tuple[str, ...], position: Position) -> Ite
                 yield from _shown(step.reading)
 
 
-def _shown(reading: Reading) -> Iterator[Told]:
+def _shown(reading: Reading) -> Iterator[Delivered]:
     if reading.reset is not None:
-        yield Told("", json.dumps(reading.reset._asdict()), str(reading.cursor), reset=True)
+        yield Delivered("", json.dumps(reading.reset._asdict()), str(reading.cursor), reset=True)
     for event in reading.events:
-        yield Told(event.channel, event.payload, event.cursor)
+        yield Delivered(event.channel, event.payload, event.cursor)
 
 
-def _print(items: Iterator[Told], as_json: bool) -> None:
+def _print(items: Iterator[Delivered], as_json: bool) -> None:
     while True:
-        item = _tell(lambda: next(items))
+        item = _explained(lambda: next(items))
         if as_json:
             payload = json.loads(item.payload)
-            told = {"reset": payload} if item.reset else {"channel": item.channel, "data": payload}
-            click.echo(json.dumps(told | {"cursor": item.cursor}))
+            shape = {"reset": payload} if item.reset else {"channel": item.channel, "data": payload}
+            click.echo(json.dumps(shape | {"cursor": item.cursor}))
         elif item.reset:
             click.echo(f"reset: {printable(item.payload)}", err=True)
         else:
@@ -169,8 +171,8 @@ def _runtime() -> Runtime:
     return runtime
 
 
-def _tell(action: Any) -> Any:
-    """Run something whose errors are for the person at the shell."""
+def _explained(action: Any) -> Any:
+    """Run an action, and turn its errors into messages for the person at the shell."""
     try:
         return action()
     except LandlineError as error:

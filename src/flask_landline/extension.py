@@ -19,7 +19,7 @@ from .logout import Logouts
 from .pages import add_pages
 
 _KEPT = 8
-"""Open apps that the object itself holds at most. A test suite may make hundreds and close none of them."""
+"""Open apps that the object itself holds at most. A test suite may make hundreds, and never close one."""
 _NAMED = 5
 """Open apps that an error names."""
 

@@ -1,4 +1,4 @@
-"""Flask's answer to all that the engine asks of a web framework (`landline.app`)."""
+"""Flask's implementation of `landline.app`: all that the engine needs of a web framework."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .reader_view import ReaderView
 _LAYERS = ("app", "wsgi_app", "_wsgi_app", "application", "_app")
 """Where middlewares keep what they wrap."""
 _DEEPEST = 50
-"""Middlewares that are looked through: a ring of them would be a strange thing, but no reason to stand still."""
+"""Middlewares looked through at most, in case they refer to each other in a ring."""
 
 
 class FlaskApp:
@@ -62,7 +62,7 @@ class FlaskApp:
         return [key, *(self.flask.config.get("SECRET_KEY_FALLBACKS") or ())] if key else []
 
     def believed(self) -> Believed:
-        """Return what the app's outermost `ProxyFix` believes; nothing, if there is none to be seen."""
+        """Return what the app's outermost `ProxyFix` believes; nothing, if no `ProxyFix` is found."""
         app: Any = self.flask.wsgi_app
         for _ in range(_DEEPEST):
             if isinstance(app, ProxyFix):

@@ -1,4 +1,4 @@
-"""Configuration keys that were set or changed too late: they have no effect, and would say nothing of it."""
+"""Warns of configuration keys that were set or changed too late, and so have no effect."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ class LateKeys:
 
 
 def _given(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of ours, with lists as they are now, in case they are changed in place."""
+    """Return Landline's keys, with lists as they are now, in case they are changed in place."""
     given = {key: value for key, value in mapping.items() if key.startswith(KEY_PREFIX)}
     return {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}

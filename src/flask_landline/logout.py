@@ -1,11 +1,11 @@
-"""A logout by Flask-Login revokes what its reader was granted, in all processes.
+"""A logout by Flask-Login revokes the user's grants, in all processes.
 
-It does so when the logout's answer is sent, and not before: the browser still has the old cookie then, and a line that
-is ended comes back with it at once. To an app whose sessions are in cookies the old one says yes.
+It does so when the logout's answer is sent, and not before: until then the browser still has the old cookie, and a
+client whose connection ends comes back with it at once. An app that keeps sessions in cookies would let it in again.
 
-Flask-Login sends a signal within the request. The names are collected in the request's WSGI environment, and revoked
-when the server closes the answer, which it does also where the client has left (PEP 3333). That the log fails then, or
-a function of the app, is a warning: the logout itself was answered already.
+Flask-Login sends a signal within the request. The identities are collected in the request's WSGI environment, and
+revoked when the server closes the answer, which it does also when the client has left (PEP 3333). If the log or a
+function of the app fails then, that is logged as a warning: the logout itself was answered already.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 LOGOUTS = "landline.logouts"
-"""Where in the WSGI environment the ids of those are that log out in this request. No header can put anything there."""
+"""Where the WSGI environment holds the identities that log out in this request. No header can put anything there."""
 
 logger = logging.getLogger("flask_landline")
 
@@ -47,7 +47,7 @@ class Logouts:
         self._watches = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Have the app answer, and revoke what was granted to readers who log out in it."""
+        """Have the app answer, and revoke the grants of readers that log out in this request."""
         if not self._watches:
             self._watch()
         logouts: list[str | int] = []
@@ -74,14 +74,14 @@ class Logouts:
             logouts += names
             return
 
-        # A request that passed no middleware of ours, such as the question who may read.
+        # A request that passed no middleware of ours, such as the one in which reader functions are called.
         @after_this_request
         def when_sent(response: Response) -> Response:
             response.call_on_close(functools.partial(self._revoke, names))
             return response
 
     def _names(self, user: Any) -> list[str | int]:
-        """Return the ids under which a reader may have been granted something."""
+        """Return the identities that a reader's grants may have."""
         identity = self._runtime.config.identity
         found: list[Any] = []
         for ask in (getattr(user, "get_id", None), identity and current_app.ensure_sync(identity)):
@@ -89,7 +89,9 @@ class Logouts:
                 try:
                     found.append(ask())
                 except Exception:  # the logout goes on
-                    logger.warning("A logout revokes less than it should: nobody knows who it was.", exc_info=True)
+                    logger.warning(
+                        "A logout revokes less than it should: its user's id could not be had.", exc_info=True
+                    )
         return list(dict.fromkeys(name for name in found if name is not None))
 
     def _revoke(self, names: list[str | int]) -> None:

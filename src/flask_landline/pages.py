@@ -1,4 +1,4 @@
-"""What a page needs: the client's script, and two template globals. Whatever else is asked for under the prefix."""
+"""What a page needs, a script and two template globals; and the answer to other addresses below the prefix."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def add_pages(app: Flask, runtime: Runtime) -> OwnRoutes:
     names = (*_FILES.values(), _DESCRIPTION, "poll", "events", "ws")
 
     def refuse(name: str) -> Response:
-        """Answer what is none of these in the wire's words: whoever mistypes an address expects JSON, not a page."""
+        """Answer any other address as the wire does: a client that mistypes one expects JSON, not a page."""
         if name in names:
             reply = problem(method_refused(request.method))
         else:
@@ -78,10 +78,10 @@ def landline_script() -> Markup:
 
 
 def _server(origins: Origins) -> Callable[[str], Response]:
-    """Return the view that serves the files, to pages of the origins as well that may read here.
+    """Return the view that serves the files, with CORS headers for pages of the listed origins.
 
-    A module is fetched with CORS, and without cookies unless it says otherwise. A page of another origin may load the
-    script from here whether it may read or not; what it then asks is refused.
+    A browser fetches a module with CORS, and without cookies unless the page says otherwise. The headers let a page of
+    a listed origin (`*`: of any) import the script from here; whether it may read is decided when it asks.
     """
 
     def serve(name: str) -> Response:

@@ -1,10 +1,10 @@
-"""Asking the app whether a request may read: an ordinary request to an ordinary view of it.
+"""Calls reader functions to find out whether a request may read, in an ordinary request to an ordinary view of the app.
 
 So everything is there that a route has, and nothing had to be written again: the app's middlewares, its session,
-`before_request` and `after_request` functions, signals, teardown. What answers in the view's place has refused.
+`before_request` and `after_request` functions, signals, teardown. Whatever answers in the view's place has refused.
 
-What comes out is a verdict, and the cookies that the app sets: what it sets in place of an old one, such as a session's
-new id, the client must get, or it is logged out by a poll. Sessions are saved only where they changed (`sessions.py`).
+The outcome is a verdict, and the cookies that the app sets. The client must get a cookie that replaces an old one, such
+as a session's new id, or a poll would log it out. Sessions are saved only where they changed (`sessions.py`).
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from werkzeug.wrappers import Response
 from . import sessions
 
 MOST_REFUSED = 10
-"""Refusals in one request after which nothing more is asked. A reader is refused few channels, unless somebody makes
-the app look up a hundred that are not theirs, which is the app's time."""
+"""Refusals in one request after which no further function is called. An honest reader is refused few channels; a client
+that asks for a hundred of other readers' would cost the app a hundred look-ups."""
 _YES = 204
-"""The view's own status: with another one, somebody else has answered."""
+"""The view's own status: with any other, something else has answered."""
 
 logger = logging.getLogger("flask_landline")
 Identity = Callable[[], Any]
 
 
 class ReaderView:
-    """Asks one app.
+    """Calls the reader functions of one app.
 
     Args:
         app: the app, whose `wsgi_app` is not yet wrapped: requests that come through WSGI have passed what will be.
-            Its `LANDLINE_IDENTITY` tells who reads; without one flask-login does, if the app has it.
+            Its `LANDLINE_IDENTITY` returns a reader's identity; without it Flask-Login does, if the app has it.
     """
 
     def __init__(self, app: Flask) -> None:
@@ -69,7 +69,7 @@ class ReaderView:
         try:
             sessions.watch(self._app)
             _, status, headers = run_wsgi_app(ask, environ, buffered=True)
-        except Exception as error:  # Flask passes them on where it is told to, as in debug mode
+        except Exception as error:  # Flask passes them on where it is configured to, as in debug mode
             logger.exception("The app could not be asked who may read.")
             raise app_failed() from error
         # See SECURITY.md: cookies-come-with-the-answer
@@ -82,7 +82,7 @@ class ReaderView:
 
 
 def add_view(blueprint: Blueprint) -> None:
-    """Add the view in which reader functions are asked, at the wire's own addresses."""
+    """Add the view in which reader functions are called, at the wire's own addresses."""
     for name in ("poll", "events", "ws"):
         blueprint.add_url_rule(f"/{name}", "read", _read)
 
@@ -96,7 +96,7 @@ def _read() -> tuple[str, int]:
 
 
 class ReaderCheck:
-    """One question to the app: may this request read these channels, and who is it?"""
+    """One question to the app: may this request read these channels, and what is its reader's identity?"""
 
     def __init__(self, items: list[Resolved], identity: Identity | None) -> None:
         self._items = items
@@ -104,12 +104,12 @@ class ReaderCheck:
         self.session = sessions.AskedSession()
         self._identity: str | int | None = None
         self._refused: dict[str, int] | None = None
-        """The refused channels' statuses; None: the view was not asked, or failed."""
+        """The refused channels' statuses; None: the view was not reached, or failed."""
         self._is_routed = True
-        """False: the app's router will not have the request."""
+        """Whether the app's router takes the request."""
 
     def ask(self) -> None:
-        """Ask each reader function; called by the view, and what it raises is the view's error."""
+        """Call each reader function. The view calls this, and what this raises is the view's error."""
         with self.session.keeping_content():
             refused: dict[str, int] = {}
             for item in self._items:
@@ -118,17 +118,21 @@ class ReaderCheck:
                     refused[item.name] = status
                 # See SECURITY.md: ten-refusals-are-enough
                 if len(refused) >= MOST_REFUSED:
-                    break  # the rest is refused with them, unasked
+                    break  # the rest is refused with them, and their functions are not called
             if not refused:
                 self._identity = _identity(self._identity_function)
         self._refused = refused
 
     def not_routed(self) -> None:
-        """Take note that the app's router will not have the request; called before any function of the app's."""
+        """Note that the app's router rejects the request; called before any function of the app."""
         self._is_routed = False
 
     def outcome(self, status: int) -> str | int | None:
-        """Return the identity, if all have said yes: the functions, and nobody in their place."""
+        """Return the identity, if every function returned True and nothing else answered in the view's place.
+
+        Raises:
+            Refusal: a function refused, or the app failed.
+        """
         refused = self._refused
         if not self._is_routed:
             raise app_failed()
@@ -140,13 +144,13 @@ class ReaderCheck:
             refused = {item.name: instead for item in self._items}
         # See SECURITY.md: all-or-nothing
         if refused:
-            # 401 if there is one: who logs in may come further, though perhaps not all the way.
+            # 401 if there is one: a login may help, though perhaps not for every channel.
             raise not_allowed(list(refused), min(refused.values()))
         return self._identity
 
 
 def _verdict(item: Resolved) -> int | None:
-    """Ask one reader function: None for yes, else a status."""
+    """Call one reader function; return None for yes, else the refusal's status."""
     function = item.channel.reader_function
     assert function is not None
     try:
@@ -170,7 +174,7 @@ def _verdict(item: Resolved) -> int | None:
 
 
 def _refusal(status: int) -> int | None:
-    """Return the refusal that an answer's status stands for; None if it is a failure, and may be another soon."""
+    """Return the refusal that an answer's status stands for; None if it stands for a failure that may pass."""
     if status == 401 or 300 <= status < 400:  # login pages are redirected to
         return 401
     return None if status == 429 or status >= 500 else 403

@@ -1,9 +1,9 @@
 """Landline's own routes, on every host that reaches the app.
 
-An app may match hosts (`host_matching`) or subdomains, and have a route of its own for every path of each. Its router
-then finds that one, or nothing, where the client's script is asked for, or where the app is asked who may read. So
-what the router says of Landline's own addresses does not count: when a request begins, before any function of the
-app's sees it, it is given the rule of its address.
+An app may match hosts (`host_matching`) or subdomains, and have a route of its own for every path of each. For the
+client's script, or for the view that calls reader functions, its router then finds that route, or none. So the router's
+verdict on Landline's own addresses does not count: when a request begins, before any function of the app sees it, it is
+given the rule of its address.
 
 Building goes the other way: a page's script is on the page's host, so the host is a part of the rules, with the
 request's as its default.
@@ -23,10 +23,10 @@ from werkzeug.routing import BaseConverter, RequestRedirect, Rule
 _PART = "landline_host"
 _CONVERTER = "landline_host"
 _PASSED_OVER = (NotFound, MethodNotAllowed, RequestRedirect)
-"""What a router says where it has no such route. What else it says is the app's: a host that it does not trust."""
+"""What a router raises where it has no such route. Anything else is the app's: a host that it does not trust."""
 
 WARN_EVERY = 60.0
-"""Seconds between two lines of the log on what the router will not have: a client may write any host."""
+"""Seconds between two warnings that the router rejects a host: a client may write any host."""
 
 logger = logging.getLogger("flask_landline")
 

@@ -5,7 +5,7 @@ Two kinds of saving do harm when a page polls beside its user:
 - A session that is merely refreshed. Permanent sessions of Flask, and all of Flask-Session's, are saved and sent anew
   with each answer, so an open page would keep an idle session alive for ever. Whatever `modified` says, what is as it
   was before the request is not saved.
-- What a reader function alone changes. It answers a question, at times that nobody chose.
+- What a reader function alone changes. It is called when a client polls, which no user chose.
 
 What the app itself changes around them is saved and sent as ever: a `before_request` that renews the session's id has
 made the old one void.

@@ -22,10 +22,10 @@ KEY_PREFIX = "LANDLINE_"
 """How every key of ours begins."""
 
 _HEADER = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+", re.ASCII)
-"""A header's name (RFC 9110 §5.6.2), but for the underscore: in WSGI it cannot be told from the hyphen, and servers and
-the second door drop such headers."""
+"""A header's name (RFC 9110 §5.6.2), but for the underscore: WSGI makes it the same as the hyphen, so servers and the
+second door drop such headers."""
 _NOT_AS_HEADERS = ("content-type", "content-length")
-"""Headers that WSGI keeps elsewhere than others, and that say nothing of who reads."""
+"""Headers that WSGI keeps in a place of their own, and that do not identify a reader."""
 _DAY = 86_400.0
 """Seconds that anything here may last: more is a mistake, and at last more than the kernel's counters take."""
 
@@ -46,19 +46,19 @@ class Config:
     by all processes of the machine, and nothing to install. The URL may have options, which count before the keys."""
 
     log_apps: tuple[str, ...] = ()
-    """Names of the apps that may have this log together; an app that is not named is warned. None named: the first app
-    that used it, because two apps mostly share a log by mistake."""
+    """Names of the apps that may have this log together; an app that is not named is warned. Without names: the first
+    app that used it, because two apps mostly share a log by mistake."""
 
     synchronous: str = "FULL"
     """SQLite's `PRAGMA synchronous`: FULL syncs at each publish; NORMAL may lose the last events in a power
     cut, and publishes many times faster on slow disks."""
 
     log_mode: str = "0600"
-    """Who may read and write the log's files, in octal, as for chmod; a folder made for them is open to the same.
-    Whoever writes the log publishes, so the default is its own user alone."""
+    """Mode of the log's files, in octal, as for chmod; a folder made for them is open to the same users. A user that
+    can write the log can publish, so the default is its own user alone."""
 
     interval: float = field(default=2.0, metadata=_number(0.05, most=_DAY))
-    """Seconds between short polls, told to clients as advice. Two seconds look live to a person and are one
+    """Seconds between short polls, sent to clients as advice. Two seconds look live to a person and are one
     request in two seconds to the server."""
 
     hold: float = field(default=20.0, metadata=_number(0, most=_DAY))
@@ -66,12 +66,12 @@ class Config:
     silent request."""
 
     keepalive: float = field(default=15.0, metadata=_number(0.1, most=_DAY))
-    """Seconds of silence after which a stream or socket is told that it lives. Half of the 30 s and a quarter of the
-    60 s after which common proxies cut a silent connection. Clients are told; the browser's gives a line up after
-    twice as long."""
+    """Seconds of silence after which a stream or socket is sent a sign of life. Half of the 30 s and a quarter of the
+    60 s after which common proxies cut a silent connection. The hello carries it; the browser client gives up a line
+    after twice as long."""
 
     max_held: int = field(default=10_000, metadata=_number(0, whole=True))
-    """Requests a process holds at most; beyond 80 % of its file descriptors it holds none either. 0: none."""
+    """Requests that a process holds at most, and never more than 80 % of its file descriptors. 0: it holds none."""
 
     max_held_per_address: int = field(default=0, metadata=_number(0, whole=True))
     """Requests of one address that a process holds at most; 0: as many as of all. Off, because behind one address
@@ -91,27 +91,27 @@ class Config:
     is no time for so many. None: as many as there is time for."""
 
     max_pending: int = field(default=1024 * 1024, metadata=_number(1, whole=True))
-    """Bytes that may wait for one slow reader; beyond, its line is cut, and it comes back with its cursor."""
+    """Bytes that may wait for one slow client; beyond, its connection is cut, and it comes back with its cursor."""
 
     listen: str | None = None
     """A second door for the wire alone, `host:port` or `unix:/path`, for a proxy to route the prefix to: polls then
     pass no WSGI server. None: there is none."""
 
     listen_mode: str | None = None
-    """Who may connect to a Unix socket in `listen`, in octal, as for chmod. None: as the process's umask has it, like
-    every other file that it makes. Whoever may connect is taken for the proxy."""
+    """Mode of a Unix socket in `listen`, in octal, as for chmod. None: by the process's umask, like every other file
+    that it makes. A process that connects is taken for the proxy."""
 
     origins: tuple[str, ...] = ()
     """Origins, such as `https://app.example.org` or `https://*.example.org`, whose pages may read here with their
-    readers' cookies; `*`: everybody's pages may read public channels. The server's own always may."""
+    readers' cookies; `*`: pages of any origin may read public channels. The server's own always may."""
 
     grant_age: float = field(default=300.0, metadata=_number(1, most=_DAY))
-    """Seconds for which a reader function's yes is good. Half a minute more or less is nothing to a person whose rights
-    change, where nobody revokes them; and asking each reader once in some minutes is next to nothing to the app."""
+    """Seconds for which a reader function's yes is good. So long may a reader whose rights were taken read on, unless
+    it is revoked; and one call for each reader in some minutes costs the app next to nothing."""
 
     identity: Callable[[], Any] | None = None
-    """Tells who reads, so that `revoke` can name them: called in the request, returns a str, an int or None. None:
-    flask-login does, where the app has it."""
+    """Returns a reader's identity, by which `revoke` names it: a str, an int or None; called in the request. None:
+    Flask-Login's user id, where the app has it."""
 
     credentials: tuple[str, ...] = ("Cookie", "Authorization")
     """Request headers by which the app knows its readers: a grant is good only together with the same ones."""
@@ -174,7 +174,7 @@ def bits(mode: str) -> int:
 
 
 def _check_modes(given: Mapping[str, Any]) -> None:
-    """Refuse what is no mode; numbers too, for nobody can see of 660 whether octal was meant."""
+    """Refuse what is no mode; numbers too, because 660 does not show whether octal was meant."""
     for key in ("LANDLINE_LOG_MODE", "LANDLINE_LISTEN_MODE"):
         value = given.get(key, "0600")
         if value is None and key == "LANDLINE_LISTEN_MODE":
@@ -200,12 +200,12 @@ def _check_kinds(given: Mapping[str, Any]) -> None:
     Origins(origins)
     identity = given.get("LANDLINE_IDENTITY")
     if identity is not None and not callable(identity):
-        raise UsageError(f"LANDLINE_IDENTITY is {identity!r}; give a function that returns the id of who reads.")
+        raise UsageError(f"LANDLINE_IDENTITY is {identity!r}; give a function that returns the reader's id.")
     _check_credentials(given.get("LANDLINE_CREDENTIALS", ("Cookie",)))
 
 
 def _check_credentials(names: Any) -> None:
-    """Refuse what no request has: a grant would be bound to nothing, and open its channels to whoever finds it."""
+    """Refuse what no request has: a grant would be bound to nothing, and work for each client that finds it."""
     # See SECURITY.md: credentials-are-one-at-least
     if not isinstance(names, (tuple, list)) or not names:
         raise UsageError(
@@ -216,7 +216,7 @@ def _check_credentials(names: Any) -> None:
         if not isinstance(name, str) or not _HEADER.fullmatch(name) or name.lower() in _NOT_AS_HEADERS:
             hint = str(name).strip().removeprefix("HTTP_").replace("_", "-").title()
             raise UsageError(
-                f"LANDLINE_CREDENTIALS has {name!r}, which is the name of no header that could say who reads. Give it "
+                f"LANDLINE_CREDENTIALS has {name!r}, which is the name of no header that could name a reader. Give it "
                 f"as it stands in a request, with hyphens"
                 + (f": {hint!r}." if _HEADER.fullmatch(hint) and hint.lower() not in _NOT_AS_HEADERS else ".")
             )

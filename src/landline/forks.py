@@ -1,11 +1,11 @@
-"""What a fork needs: of the parent before it, and of the child before anything else.
+"""What a parent does before a fork, and a child right after it.
 
 A child inherits locks that no thread will ever release, and a follower thread that does not exist.
 
-It must not inherit an open SQLite connection, not even one that it leaves alone. SQLite remembers per process which
-locks it has on which file; the child believes that memory, and the kernel knows of no lock of the child's. The
-parent, closing, then removes the write-ahead log under the child, and what the child appends is lost; and a
-write under way in another thread of the parent looks to the child like one that never ends. So connections rest
+It must not inherit an open SQLite connection, not even one that it never uses. SQLite remembers per process which
+locks it has on which file; the child believes that memory, but the kernel holds no lock for the child. When the parent
+then closes its connection, it removes the write-ahead log while the child uses it, and what the child appends is lost.
+And a write under way in another thread of the parent looks to the child like one that never ends. So connections rest
 across a fork (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
 
 `os.register_at_fork` cannot be undone, so it is called once, and objects are held weakly.
@@ -41,12 +41,12 @@ _resting: weakref.WeakSet[Resting] = weakref.WeakSet()
 
 
 def register(item: Forkable) -> None:
-    """Have `item.after_fork()` called in every child forked from now on, for as long as it lives."""
+    """Have `item.after_fork()` called in every child forked from now on, for as long as the item lives."""
     _objects.add(item)
 
 
 def register_resting(item: Resting) -> None:
-    """Like `register`, and have it rest during every fork from now on."""
+    """Like `register`; and have the item rest during every fork from now on."""
     register(item)
     _resting.add(item)
 
@@ -54,8 +54,8 @@ def register_resting(item: Resting) -> None:
 def let_go(sock: socket.socket) -> None:
     """Close a child's copy of a socket that is its parent's.
 
-    Not with `close()`: that waits until the loop that watches the socket lets go of it, in uvloop's case, and here
-    that loop never runs.
+    Not with `close()`: under uvloop that takes effect when the loop that watches the socket lets go of it, and in the
+    child that loop never runs.
     """
     descriptor = sock.detach()
     if descriptor >= 0:

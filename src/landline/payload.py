@@ -1,7 +1,7 @@
 """From a published value to the JSON text that is stored and sent, byte for byte.
 
-What passes here every JSON reader reads as the same value, Python's and a browser's; what two of them would read
-differently, or one of them not at all, is refused. One exception is documented instead of refused: JavaScript rounds
+What passes here is the same value to every JSON reader, Python's and a browser's. A value that two of them would read
+differently, or that one cannot read, is refused. One exception is documented instead of refused: JavaScript rounds
 integers beyond 2^53 (docs/how-to/publish.md).
 """
 
@@ -17,7 +17,7 @@ from .errors import UsageError
 
 MAX_DEPTH = 100
 """Objects and arrays inside each other, at most. Readers differ in what they bear (Ruby 100, Rust's serde 128, PHP 512,
-Python as much as its stack has left), and what one of them cannot read it can never get past."""
+Python as much as its stack has left), and a client that cannot read an event can never get past it."""
 
 _TOO_LARGE = re.compile(r"[0-9]{309}")
 """The largest double has 309 digits: an integer with fewer is finite everywhere."""
@@ -40,7 +40,7 @@ def encode(value: Any, dumps: Callable[[Any], str], *, max_bytes: int | None = N
     """
     try:
         text = dumps(value)
-        # Serialisers write what no browser reads (NaN) or not as it was meant (a key twice); so it is read back.
+        # Serialisers write what no browser reads (NaN), or reads as it was not meant (a key twice). So it is read back.
         # See SECURITY.md: payload-is-finite
         decoded = json.loads(
             text, parse_constant=_refuse_number, parse_float=_finite, object_pairs_hook=_without_doubles

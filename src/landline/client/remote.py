@@ -1,4 +1,4 @@
-"""A reader of somebody's Landline over HTTP, for the shell: streams when it can, polls when it can't (WIRE §11)."""
+"""A reader of a server elsewhere, over HTTP, for the shell: streams when it can, polls when it can't (WIRE §11)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _FINAL = (400, 401, 403, 404, 405)
 _FAILURES = (OSError, HTTPException, ValueError)
 
 
-class Told(NamedTuple):
-    """One thing a server told: an event of a channel, or a reset."""
+class Delivered(NamedTuple):
+    """What a server sent: an event of a channel, or a reset."""
 
     channel: str
     payload: str
@@ -37,14 +37,14 @@ class Told(NamedTuple):
 
 
 class Remote:
-    """Reads channels of a server, for ever: a poll, then a stream from where it ended, then a poll from there.
+    """Reads channels of a server, for ever: a poll, then a stream from its cursor, then a poll from the stream's.
 
-    One reader at a time, each from the last one's cursor, so nothing comes twice and nothing needs to be compared.
+    One request at a time, each from the last one's cursor, so no event comes twice and none needs to be compared.
 
     Args:
         url: the server's prefix with the channels, such as `http://host/landline?channel=orders`.
         cursor: where to begin: a cursor, `now` or `start`.
-        report: is told once when the server cannot be read, and why.
+        report: is called with the reason when the server cannot be read, at the first of several failures.
         sleep: waits some seconds.
         rand: draws from 0 to 1.
 
@@ -73,13 +73,13 @@ class Remote:
         self._grant: dict[str, str] = {}
         """The newest grant, as a parameter (WIRE §9)."""
         self._inside: dict[str, int] = {}
-        """The offsets that snapshots include: older events of their channels are not told again (WIRE §8)."""
+        """The offsets that snapshots include: older events of their channels are dropped (WIRE §8)."""
         self._report = report
         self._sleep = sleep
         self._rand = rand
 
-    def __iter__(self) -> Iterator[Told]:
-        """Yield what the server tells, each event once.
+    def __iter__(self) -> Iterator[Delivered]:
+        """Yield what the server sends, each event once.
 
         Raises:
             LandlineError: the server refuses this request for good.
@@ -97,15 +97,15 @@ class Remote:
             yield from self._news(answer)
             advice = answer["advice"]
             if "sse" in advice["transports"] and advice["interval"] and time.monotonic() >= stream_at:
-                told = False
+                has_worked = False
                 try:
                     for item in self._stream():
-                        told = True
+                        has_worked = True
                         yield item
                 except _FAILURES:
                     pass
                 # One that has worked is opened again at once; one that never did, later and later.
-                falls = 0 if told else falls + 1
+                falls = 0 if has_worked else falls + 1
                 stream_at = time.monotonic() + self._rand() * min(LONGEST_PAUSE, 2.0**falls)
             else:
                 self._sleep(advice["interval"])
@@ -122,7 +122,7 @@ class Remote:
         if "grant" in answer:
             self._grant = {"grant": answer["grant"]["token"]}
 
-    def _news(self, answer: dict[str, Any]) -> Iterator[Told]:
+    def _news(self, answer: dict[str, Any]) -> Iterator[Delivered]:
         epoch = answer["cursor"].partition("-")[0]
         if "reset" in answer:
             yield self._reset(answer["reset"])
@@ -131,16 +131,16 @@ class Remote:
                 self._inside[event["channel"]] = event["offset"]
             elif event["offset"] <= self._inside.get(event["channel"], 0):
                 continue
-            yield Told(event["channel"], json.dumps(event["data"]), f"{epoch}-{event['offset']}")
+            yield Delivered(event["channel"], json.dumps(event["data"]), f"{epoch}-{event['offset']}")
         self._cursor = answer["cursor"]
 
-    def _reset(self, reset: dict[str, Any]) -> Told:
+    def _reset(self, reset: dict[str, Any]) -> Delivered:
         for channel in reset["channels"]:
             self._inside.pop(channel, None)
-        return Told("", json.dumps(reset), self._cursor, reset=True)
+        return Delivered("", json.dumps(reset), self._cursor, reset=True)
 
-    def _stream(self) -> Iterator[Told]:
-        """Yield what an event stream tells until it ends, says goodbye, or falls silent."""
+    def _stream(self) -> Iterator[Delivered]:
+        """Yield what an event stream brings until it ends, says goodbye, or falls silent."""
         nonce = secrets.token_hex(4)
         with self._open("events", PROVE_WITHIN, nonce=nonce) as response:
             block = next(_blocks(response), None)
@@ -156,7 +156,7 @@ class Remote:
                     # A snapshot has no id: what it includes is said in the block before it.
                     offset = int(block["id"].rpartition("-")[2]) if "id" in block else sys.maxsize
                     if offset > self._inside.get(block["event"], 0):
-                        yield Told(block["event"], block["data"], self._cursor)
+                        yield Delivered(block["event"], block["data"], self._cursor)
                     continue
                 if "reset" in fields:
                     yield self._reset(fields["reset"])

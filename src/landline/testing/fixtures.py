@@ -24,7 +24,7 @@ class LogFixtures:
 
     @pytest.fixture
     def make_log(self) -> Callable[[Clock], Log]:
-        """Return a function that makes a log which tells the time by the clock it is given. Yours to write."""
+        """Return a function that opens a log whose clock is the one it is given. Yours to write."""
         raise NotImplementedError("give your subclass of LogContract a fixture `make_log`")
 
     @pytest.fixture
