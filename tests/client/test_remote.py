@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask_landline import LandlineError, UsageError
-from landline.client.remote import Remote, Told
+from landline.client.remote import Delivered, Remote
 
 PREFIX = "http://app.test/landline"
 POLLS = {"interval": 2.0, "hold": 0.0, "transports": ["poll"]}
@@ -89,14 +89,14 @@ def broken(query: dict[str, list[str]]) -> io.BytesIO:
 
 
 @pytest.fixture
-def follow(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[Told], Script]]:
+def follow(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[Delivered], Script]]:
     """Follow a scripted server to the end of its script."""
 
     def run(*answers: Answer, url: str = f"{PREFIX}?channel=a&channel=b", cursor: str = "now") -> Any:
         script = Script(*answers)
         monkeypatch.setattr(urllib.request, "urlopen", script.open)
         remote = Remote(url, cursor, report=script.reports.append, sleep=script.slept.append, rand=lambda: 0.5)
-        told: list[Told] = []
+        told: list[Delivered] = []
         with pytest.raises(LandlineError, match="the script is over"):
             _keep(remote, told)
         return told, script
@@ -104,7 +104,7 @@ def follow(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[Told], S
     return run
 
 
-def _keep(items: Iterable[Told], told: list[Told]) -> None:
+def _keep(items: Iterable[Delivered], told: list[Delivered]) -> None:
     """Keep what is told before the end, too."""
     for item in itertools.islice(items, 100):
         told.append(item)  # noqa: PERF402  `extend` would keep nothing when the script ends
@@ -112,7 +112,7 @@ def _keep(items: Iterable[Told], told: list[Told]) -> None:
 
 def test_polls_go_on_from_the_last_cursor_after_the_advised_interval(follow) -> None:
     told, script = follow(polled("eeeeeeee-1"), polled("eeeeeeee-2", event("a", 2, {"id": 7})), cursor="start")
-    assert told == [Told("a", '{"id": 7}', "eeeeeeee-2")]
+    assert told == [Delivered("a", '{"id": 7}', "eeeeeeee-2")]
     assert script.cursors == [("poll", "start"), ("poll", "eeeeeeee-1"), ("poll", "eeeeeeee-2")]
     assert script.slept == [2.0, 2.0]
 
@@ -128,7 +128,7 @@ def test_stream_begins_where_the_poll_ended_and_the_poll_where_the_stream_did(fo
         stream(block("a", 1, "eeeeeeee-2"), block("landline", {"cursor": "eeeeeeee-7"}, "eeeeeeee-7")),
         polled("eeeeeeee-7"),
     )
-    assert told == [Told("a", "1", "eeeeeeee-2")]
+    assert told == [Delivered("a", "1", "eeeeeeee-2")]
     assert script.cursors[:3] == [("poll", "now"), ("events", "eeeeeeee-1"), ("poll", "eeeeeeee-7")]
 
 
