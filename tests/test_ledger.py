@@ -26,7 +26,8 @@ from tests.ledger.app import CHANNELS
 from tests.processes import Process, free_port, until
 
 PUBLISHERS = 4
-EACH = 2_500
+EACH = (500, 2_500)
+"""Events of each: for each change, and at night."""
 READERS = 40
 WORKERS = 4
 KILLED_AT = (0.3, 0.6)
@@ -146,8 +147,11 @@ def is_past(log: SQLiteLog, offset: int) -> bool:
 
 @pytest.mark.ledger
 @pytest.mark.slow
-def test_every_reader_has_every_event_once_and_in_order(draw: random.Random, log: SQLiteLog, tmp_path: Path) -> None:
-    total = PUBLISHERS * EACH
+@pytest.mark.parametrize("each", [EACH[0], pytest.param(EACH[1], marks=pytest.mark.night)])
+def test_every_reader_has_every_event_once_and_in_order(
+    each: int, draw: random.Random, log: SQLiteLog, tmp_path: Path
+) -> None:
+    total = PUBLISHERS * each
     port = free_port()
     source = Path(flask_landline.__file__).parent.parent  # the one that this process tests
     env = {"LEDGER_LOG": str(tmp_path / "ledger.db"), "PYTHONPATH": f"{source}{os.pathsep}{ROOT}"}
@@ -166,7 +170,7 @@ def test_every_reader_has_every_event_once_and_in_order(draw: random.Random, log
             reader.start()
         seed = str(draw.randrange(10**9))
         publishers = [
-            stack.enter_context(Process([*publish, str(who), str(EACH), seed], env=env, cwd=ROOT))
+            stack.enter_context(Process([*publish, str(who), str(each), seed], env=env, cwd=ROOT))
             for who in range(PUBLISHERS)
         ]
         # The others come while things happen: as many from the beginning as from what is then the end.
@@ -193,7 +197,7 @@ def test_every_reader_has_every_event_once_and_in_order(draw: random.Random, log
     stored = sorted((int(offset), name, [int(who), int(number)]) for offset, name, who, number in acknowledged)
     assert stored == truth
     for who in range(PUBLISHERS):
-        assert [number for _, _, (author, number) in truth if author == who] == list(range(EACH))
+        assert [number for _, _, (author, number) in truth if author == who] == list(range(each))
     for number, reader in enumerate(readers):
         after = begin.offset if reader in late and late.index(reader) % 2 else 0
         wanted = [entry for entry in truth if entry[1] in reader.channels and entry[0] > after]

@@ -15,23 +15,24 @@ import pytest
 from tests.held.servers import GTHREAD, Server, ask, descriptors, serve
 from tests.processes import until
 
-MANY = 5_000
+MANY = (1_000, 5_000)
+"""Readers for each change, and at night."""
 SPARE = 400
 """Descriptors that a process needs beside its readers' connections."""
 AT_ONCE = 100
 """Requests under way while the readers come: a burst must fit into what the kernel queues."""
 
 
-def affordable() -> int:
+def affordable(count: int) -> int:
     """Return how many readers the limit on descriptors allows, at the server and here; 80 % of it the server takes."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MANY if hard == resource.RLIM_INFINITY else min(MANY, int(hard * 0.8) - SPARE)
+    return count if hard == resource.RLIM_INFINITY else min(count, int(hard * 0.8) - SPARE)
 
 
-@pytest.fixture
-def many() -> Iterator[int]:
+@pytest.fixture(params=[MANY[0], pytest.param(MANY[1], marks=pytest.mark.night)])
+def many(request: pytest.FixtureRequest) -> Iterator[int]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    count = affordable()
+    count = affordable(request.param)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the server inherits it
     yield count
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
