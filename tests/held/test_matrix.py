@@ -47,6 +47,8 @@ OFFERS = {
     "nginx-upgrade": DIRECT,
     "haproxy": DIRECT,
 }
+NIGHT = ("sync", "asyncio", *OLDER, "preload", "nginx-upgrade")
+"""Columns that differ little from one that each change is tried in."""
 TRANSPORTS = ("poll", "long-poll", "sse", "websocket")
 WORKS = [(column, name) for column, offer in OFFERS.items() for name in TRANSPORTS if name in offer]
 REFUSED = [(column, name) for column, offer in OFFERS.items() for name in TRANSPORTS if name not in offer]
@@ -98,9 +100,12 @@ def _warm_up(server: Server) -> None:
 
 
 def cells(which: list[tuple[str, str]]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        ("column", "transport"), which, indirect=["column"], ids=[f"{column}-{name}" for column, name in which]
-    )
+    params = [pytest.param(*cell, id="-".join(cell), marks=marks(cell[0])) for cell in which]
+    return pytest.mark.parametrize(("column", "transport"), params, indirect=["column"])
+
+
+def marks(column: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.night] if column in NIGHT else []
 
 
 def new_reader(server: Server, transport: str, cursor: str | None = None, nonce: str | None = None) -> Reader:
@@ -133,7 +138,11 @@ def at_rest(server: Server) -> None:
     until(lambda: server.facts()["held"] == 0, 10, "that nothing is held")
 
 
-@pytest.mark.parametrize(("column", "offer"), OFFERS.items(), indirect=["column"], ids=list(OFFERS))
+@pytest.mark.parametrize(
+    ("column", "offer"),
+    [pytest.param(name, offer, id=name, marks=marks(name)) for name, offer in OFFERS.items()],
+    indirect=["column"],
+)
 def test_advice_offers_what_works_and_nothing_else(column: Server, offer: tuple[str, ...]) -> None:
     answer = ask(f"{column.base}/landline/poll?channel=news").json
     assert tuple(answer["advice"]["transports"]) == offer
@@ -260,7 +269,7 @@ def test_what_is_not_offered_is_refused_as_busy(column: Server, transport: str) 
         polls.sign()
 
 
-@pytest.mark.parametrize("column", OFFERS, indirect=True)
+@pytest.mark.parametrize("column", [pytest.param(name, marks=marks(name)) for name in OFFERS], indirect=True)
 def test_log_of_the_server_has_no_traceback(column: Server) -> None:
     """Runs last in its column: taking sockets is no reason for any server to complain."""
     printed = column.process.stdout + column.process.stderr
