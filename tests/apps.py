@@ -15,6 +15,7 @@ from wsgiref.validate import WSGIWarning, validator
 from flask import Flask
 from flask_landline import Landline
 from landline.serve.runtime import Runtime
+from landline.times import SYSTEM, Times
 
 PREFIX = "/landline"
 
@@ -54,6 +55,7 @@ class App:
         folder: the app's instance folder.
         how: more arguments of `Flask`.
         prepare: called with the Flask app before it gets its Landline.
+        times: clocks and randomness.
         config: `LANDLINE_*` keys without the prefix, in small letters.
     """
 
@@ -63,13 +65,16 @@ class App:
         *,
         how: Mapping[str, Any] | None = None,
         prepare: Callable[[Flask], object] = lambda _: None,
+        times: Times = SYSTEM,
         **config: Any,
     ) -> None:
         self.flask = Flask(__name__, instance_path=str(folder), **(how or {}))
         self.flask.config.update({"LANDLINE_LOG": "memory:"})
         self.flask.config.update({f"LANDLINE_{key.upper()}": value for key, value in config.items()})
         prepare(self.flask)
-        self.live = Landline(self.flask)
+        self.live = Landline()
+        self.live.times = times
+        self.live.init_app(self.flask)
         self.runtime: Runtime = self.flask.extensions["landline"]
 
     def ask(

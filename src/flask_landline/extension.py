@@ -13,6 +13,7 @@ from landline.event import Event
 from landline.hosts.wsgi.middleware import WireMiddleware
 from landline.logs.base import Retention
 from landline.serve.runtime import Runtime
+from landline.times import SYSTEM
 
 from .flask_app import FlaskApp
 from .logout import Logouts
@@ -42,6 +43,7 @@ class Landline:
 
     def __init__(self, app: Flask | None = None) -> None:
         self.channels = Channels()
+        self.times = SYSTEM  # of the apps that it begins to serve from now on; tests set their own
         self._apps = _OpenApps()
         if app is not None:
             self.init_app(app)
@@ -60,7 +62,7 @@ class Landline:
         if "landline" in app.extensions:
             raise UsageError(f"App {app.name!r} has a Landline already. Use one object for all its channels.")
         adapter = FlaskApp(app)
-        runtime = Runtime(adapter, self.channels)
+        runtime = Runtime(adapter, self.channels, self.times)
         app.extensions["landline"] = runtime
         app.wsgi_app = WireMiddleware(Logouts(app.wsgi_app, app, runtime), runtime)  # type: ignore[method-assign]
         adapter.keep.append(add_pages(app, runtime))

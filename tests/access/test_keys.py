@@ -15,6 +15,7 @@ from landline.app import Consent
 from landline.cursor import Cursor
 from landline.protocol.request import Request
 from landline.testing import Clock
+from landline.times import Times
 
 from tests.rooms import AGE, BOB, Rooms
 
@@ -96,8 +97,7 @@ def test_revocation_is_not_forgotten_while_a_clock_is_ahead(rooms: Rooms, clock:
         runtime.hub,
         runtime.config,
         forwarded=runtime.forwarded,
-        clock=clock,
-        rand=lambda: 0.0,
+        times=Times(wall=clock, random=lambda: 0.0),
     )
     request, items = Request("GET", "/landline/poll", "", {}, "127.0.0.1"), [runtime.channels.require("room/1")]
     grant = authorizer.ask(request, items).grant

@@ -9,6 +9,7 @@ from flask_landline.flask_app import FlaskApp
 from landline.access.limits import ADDRESSES, Limits
 from landline.config import Config
 from landline.testing import Clock
+from landline.times import Times
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -19,7 +20,7 @@ OTHERS = "198.51.100.7"
 
 def limits_of(clock: Clock, **keys: object) -> Limits:
     config = Config(**keys)  # type: ignore[arg-type]
-    return Limits(config, lambda: config.trusted_hops or 0, clock=clock)
+    return Limits(config, lambda: config.trusted_hops or 0, times=Times(clock=clock))
 
 
 def believed(app: object) -> int:

@@ -14,6 +14,7 @@ from flask import Flask, current_app, render_template_string
 from flask_landline import Channel, Event, Landline, LogError, UsageError
 from landline.logs.memory import MemoryLog
 from landline.testing import Clock, in_child, in_threads
+from landline.times import Times
 
 from tests.apps import App
 from tests.processes import until
@@ -70,11 +71,10 @@ def test_undeclared_channel_is_refused_with_the_nearest(app: App) -> None:
     assert app.runtime.log.channels() == []
 
 
-def test_events_past_their_time_are_trimmed_by_publishing(make_app, monkeypatch) -> None:
+def test_events_past_their_time_are_trimmed_by_publishing(make_app) -> None:
     """A little at a time, at each publish, until nothing is left to trim; then not for a minute."""
     clock, monotonic = Clock(), Clock()
-    monkeypatch.setattr("landline.serve.runtime.time.monotonic", monotonic)
-    app = make_app(log=MemoryLog(clock=clock))
+    app = make_app(times=Times(clock=monotonic, wall=clock))
     app.live.channel("orders", keep=None, keep_for=10.0)
     app.live.channel("other")
     for number in range(1200):

@@ -37,6 +37,7 @@ from landline.protocol.sse import SSE
 from landline.protocol.websocket import Incoming
 from landline.reading import Reading
 from landline.serve import access_log
+from landline.times import Times
 
 from tests.fuzz.door import Door
 
@@ -184,8 +185,7 @@ _authorizer = Authorizer(
     _runtime.hub,
     _runtime.config,
     forwarded=_runtime.forwarded,
-    clock=lambda: 1_700_000_000.0,
-    rand=lambda: 0.5,
+    times=Times(wall=lambda: 1_700_000_000.0, random=lambda: 0.5),
 )
 _items = [_live.channels.require("closed/a")]
 _reader = Request("GET", "/landline/poll", "", {"cookie": "session=1"}, "127.0.0.1")

@@ -5,9 +5,7 @@ A reader comes in by the grant it brought (`grants`), unless that is revoked (`r
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..app import App, Cookies
@@ -15,6 +13,7 @@ from ..channels.channel import Resolved
 from ..config import Config
 from ..follow.hub import Hub
 from ..protocol.request import Request
+from ..times import SYSTEM, Times
 from .forwarded import Forwarded
 from .grants import Grant, Grants
 from .keys import Keys
@@ -38,8 +37,7 @@ class Authorizer:
         hub: reads the log.
         config: the app's.
         forwarded: knows the host that the app was asked about.
-        clock: Unix seconds.
-        rand: draws from 0 to 1.
+        times: clocks and randomness.
     """
 
     def __init__(
@@ -49,15 +47,14 @@ class Authorizer:
         config: Config,
         *,
         forwarded: Forwarded,
-        clock: Callable[[], float] = time.time,
-        rand: Callable[[], float] = random.random,
+        times: Times = SYSTEM,
     ) -> None:
         self._app = app
         self._hub = hub
         self.keys = Keys(app.keys)
-        self.grants = Grants(self.keys, config, forwarded, clock=clock, rand=rand)
+        self.grants = Grants(self.keys, config, forwarded, clock=times.wall, rand=times.random)
         # See SECURITY.md: revocations-are-forgotten-by-a-steady-clock
-        self.revocations = Revocations(hub, keep_for(config))
+        self.revocations = Revocations(hub, keep_for(config), clock=times.clock)
 
     def check(self, request: Request, closed: Iterable[Resolved], token: str | None) -> Grant | None:
         """Return what a token stands for, None if it is not good here and now.

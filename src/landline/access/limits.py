@@ -10,15 +10,14 @@ import functools
 import ipaddress
 import logging
 import math
-import random
 import re
 import threading
-import time
 from collections.abc import Callable
 
 from .. import forks
 from ..config import Config
 from ..protocol.problem import slow_down
+from ..times import SYSTEM, Times
 
 BURST = 10.0
 """Seconds whose requests an address may make at once: several tabs opened together, or several people behind it."""
@@ -39,12 +38,12 @@ class Limits:
     Args:
         config: the limits, 0 for none.
         hops: returns how many proxies' word is believed, once requests come.
-        clock: monotonic seconds.
+        times: clocks and randomness.
     """
 
-    def __init__(self, config: Config, hops: Callable[[], int], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, config: Config, hops: Callable[[], int], *, times: Times = SYSTEM) -> None:
         self._hops = hops
-        self._clock = clock
+        self._clock, self._random = times.clock, times.random
         self._most_held = config.max_held_per_address
         self._rate = config.max_polls_per_address
         self._warned = False
@@ -90,7 +89,7 @@ class Limits:
         wait = self._wait(remote) if self._rate else 0.0
         if wait > 0:
             # See SECURITY.md: slowed-down-do-not-come-back-together
-            raise slow_down(self._rate, math.ceil(wait + BURST * random.random()))
+            raise slow_down(self._rate, math.ceil(wait + BURST * self._random()))
 
     def hold(self, remote: str) -> bool:
         """Count one more held request of an address; False, and it is not counted, if it has as many as it may."""

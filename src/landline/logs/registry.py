@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +42,14 @@ OPTIONS: Mapping[str, Mapping[str, Option]] = {
 """The options of each log's URL, by scheme."""
 
 
-def open_log(url: str | Log, *, folder: Path, synchronous: str = "FULL", mode: int = 0o600) -> Log:
+def open_log(
+    url: str | Log,
+    *,
+    folder: Path,
+    synchronous: str = "FULL",
+    mode: int = 0o600,
+    clock: Callable[[], float] = time.time,
+) -> Log:
     """Make the log that a URL names; nothing is opened before its first use.
 
     Args:
@@ -50,6 +58,7 @@ def open_log(url: str | Log, *, folder: Path, synchronous: str = "FULL", mode: i
         folder: where relative paths begin: the app's instance folder.
         synchronous: SQLite's `PRAGMA synchronous`, FULL or NORMAL, where the URL does not say.
         mode: who may read and write the files of a log that is made, where the URL does not say.
+        clock: Unix seconds, for a log that is made.
 
     Raises:
         UsageError: the URL names no log, or a database in memory, which no two connections would share; or it has an
@@ -65,7 +74,7 @@ def open_log(url: str | Log, *, folder: Path, synchronous: str = "FULL", mode: i
         from .memory import MemoryLog
 
         _options(url, scheme, query if has_options else None)
-        return MemoryLog()
+        return MemoryLog(clock=clock)
     if scheme == "sqlite" and (not path or (path.startswith("///") and len(path) > len("///"))):
         from .sqlite.log import SQLiteLog
 
@@ -74,6 +83,7 @@ def open_log(url: str | Log, *, folder: Path, synchronous: str = "FULL", mode: i
             folder / (path.removeprefix("///") or DEFAULT_FILE),
             synchronous=options.get("synchronous", synchronous),
             mode=int(options["mode"], 8) if "mode" in options else mode,
+            clock=clock,
         )
     raise UsageError(
         f"LANDLINE_LOG is {url!r}, which names no log. Use 'sqlite:' (a file in the instance folder), "

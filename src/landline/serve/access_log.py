@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from urllib.parse import unquote_plus
 
+from .observers import Closed, Observer
+
 LONGEST = 512
 """Characters of a query in a line: a stranger's may have 32,000, and there is a line for each request."""
 _LONGEST_REMOTE = 64
@@ -12,7 +14,15 @@ _LONGEST_REMOTE = 64
 logger = logging.getLogger("flask_landline.access")
 
 
-def log(remote: str, transport: str, query: str, seconds: float, told: int, reason: str) -> None:
+class AccessLog(Observer):
+    """Writes a line for each held request, at its end."""
+
+    def closed(self, what: Closed) -> None:
+        """Write a held request's line."""
+        log(*what)
+
+
+def log(remote: str, transport: str, query: str, seconds: float, sent: int, reason: str) -> None:
     """Write a held request's line.
 
     Args:
@@ -20,14 +30,14 @@ def log(remote: str, transport: str, query: str, seconds: float, told: int, reas
         transport: how it was held.
         query: its query, as the client wrote it.
         seconds: how long it was held.
-        told: events told.
+        sent: events sent.
         reason: why it ended: `done`, `gone` (the client), `slow` (it was cut), `left` (the process ended).
     """
     if not logger.isEnabledFor(logging.INFO):
         return  # ten thousand polls that end at once would each have a line made that nobody writes
     # See SECURITY.md: access-log-address
     address = _shown(remote, _LONGEST_REMOTE)  # what a `ProxyFix` took it from may be anything
-    logger.info("%s %s ?%s %.1fs %d events, %s", address, transport, _shown_query(query), seconds, told, reason)
+    logger.info("%s %s ?%s %.1fs %d events, %s", address, transport, _shown_query(query), seconds, sent, reason)
 
 
 def _shown_query(query: str) -> str:

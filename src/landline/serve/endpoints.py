@@ -7,9 +7,7 @@ A door hands a `Request` in, with the transports it can offer this client now, a
 from __future__ import annotations
 
 import math
-import random
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..access.authorizer import Admission, guarded
@@ -78,23 +76,24 @@ class Endpoints:
 
     Args:
         state: the app's Landline.
-        clock: Unix seconds.
     """
 
-    def __init__(self, runtime: Runtime, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self.authorizer = runtime.authorizer
-        self._clock = clock
+        self._clock, self._random = runtime.times.wall, runtime.times.random
         self._cache_control = cache_control(runtime.config.shared_cache)
         self._origins = Origins(runtime.config.origins)
-        self._refused = RefusedOrigins(runtime.config.origins)
+        self._refused = RefusedOrigins(runtime.config.origins, clock=runtime.times.clock)
         config = runtime.config
         self._sse, self._websocket = SSE(config.keepalive), WebSocket(config.keepalive)
         capacity = math.inf if config.poll_capacity is None else config.poll_capacity
-        self.meter = Meter(lambda: Pressure(config.interval, config.hold, capacity), self._advise)
+        self.meter = Meter(
+            lambda: Pressure(config.interval, config.hold, capacity), self._advise, clock=runtime.times.clock
+        )
         """Counts what is asked here, and decides what to ask of clients."""
         self._advise()
-        self.limits = Limits(config, lambda: runtime.forwarded.address_hops)
+        self.limits = Limits(config, lambda: runtime.forwarded.address_hops, times=runtime.times)
         """What one address may have."""
         prefix = config.prefix
         self.poll_path, self.events_path, self.socket_path = (f"{prefix}/{name}" for name in ("poll", "events", "ws"))
@@ -136,7 +135,7 @@ class Endpoints:
 
     def busy(self, detail: str) -> Refusal:
         """Refuse to hold a request, each until another time."""
-        return busy(detail, self.meter.pressure.pause(random.random()))
+        return busy(detail, self.meter.pressure.pause(self._random()))
 
     def unheld(self, subscription: Subscription, refusal: Refusal) -> Reply:
         """Answer a request for which there is no room after all: a poll as a short one, a stream with why."""

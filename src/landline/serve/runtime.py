@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -29,6 +28,9 @@ from ..logs.registry import open_log
 from ..payload import encode
 from ..protocol.problem import app_failed, unknown_channels
 from ..reading import Reading
+from ..times import SYSTEM, Times
+from .access_log import AccessLog
+from .observers import Observers
 
 TRIM_INTERVAL = 60.0
 """Seconds between two looks, by a publishing process, for events past their `keep_for`."""
@@ -42,10 +44,14 @@ class Runtime:
     Args:
         app: the app, whose configuration is read now.
         channels: the channels, which may still grow.
+        times: the clocks and the randomness that everything here goes by.
     """
 
-    def __init__(self, app: App, channels: Channels) -> None:
+    def __init__(self, app: App, channels: Channels, times: Times = SYSTEM) -> None:
         self.app = app
+        self.times = times
+        self.observers = Observers(AccessLog())
+        """See what becomes of requests."""
         self.channels = channels
         self.config = Config.read(app.config)
         self.log = open_log(
@@ -53,18 +59,23 @@ class Runtime:
             folder=app.folder,
             synchronous=self.config.synchronous,
             mode=bits(self.config.log_mode),
+            clock=times.wall,
         )
         self.hub = Hub(
             self.log,
             window_events=self.config.window_events,
             window_bytes=self.config.window_bytes,
             keep_for=self._keep_for,
+            clock=times.clock,
+            wall=times.wall,
         )
-        self.position = PagePosition(self.log, self.hub)
-        self.sources = Sources(self.log, call=self._call_source, publish=self.publish, encode=self.encode)
-        self.apps = Apps(app.name, channels, self.log, self.hub, self.config)
+        self.position = PagePosition(self.log, self.hub, clock=times.clock)
+        self.sources = Sources(
+            self.log, call=self._call_source, publish=self.publish, encode=self.encode, clock=times.clock
+        )
+        self.apps = Apps(app.name, channels, self.log, self.hub, self.config, clock=times.wall, monotonic=times.clock)
         self.forwarded = Forwarded(self.config.trusted_hops, app.believed)
-        self.authorizer = Authorizer(app, self.hub, self.config, forwarded=self.forwarded)
+        self.authorizer = Authorizer(app, self.hub, self.config, forwarded=self.forwarded, times=times)
         self.closing: list[Callable[[], None]] = []
         """What to call before the log is closed: others who read it."""
         self.token = object()
@@ -98,7 +109,7 @@ class Runtime:
         # See SECURITY.md: guarding-is-said-before-the-event
         self.apps.say()  # before the event: in the log's order, what is guarded comes after the word that it is
         self.apps.require_own(resolved)
-        began = time.monotonic()
+        began = self.times.clock()
         event = self.log.append(name, payload, resolved.channel.retention)
         self.position.appended(Cursor(event.epoch, event.offset), began)
         self.hub.invalidate()
@@ -208,7 +219,7 @@ class Runtime:
             # Never an empty state in its place: the reader would believe it.
             logger.exception("The snapshot of channel %r failed.", item.name)
             raise app_failed() from error
-        return Event(item.name, position.offset, round(time.time(), 3), payload, position.epoch, snapshot=True)
+        return Event(item.name, position.offset, round(self.times.wall(), 3), payload, position.epoch, snapshot=True)
 
     def _keep_for(self, name: str) -> float | None:
         resolved = self.channels.resolve(name)
@@ -219,7 +230,7 @@ class Runtime:
             return self.app.call(item, function)
 
     def _trim_if_due(self) -> None:
-        now = time.monotonic()
+        now = self.times.clock()
         if now < self._next_trim:
             return
         self._next_trim = now + TRIM_INTERVAL
