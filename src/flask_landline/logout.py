@@ -6,6 +6,9 @@ client whose connection ends comes back with it at once. An app that keeps sessi
 Flask-Login sends a signal within the request. The identities are collected in the request's WSGI environment, and
 revoked when the server closes the answer, which it does also when the client has left (PEP 3333). If the log or a
 function of the app fails then, that is logged as a warning: the logout itself was answered already.
+
+Threads: a request's list of identities is in its own environment, and only its thread touches it. Two first requests at
+once may both connect to the signal, which is the same as once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The app's session while it is asked who may read: used as in any request, and saved only where the app changed it.
+"""The app's session while reader functions are called: used as in any request, and saved only where the app changed it.
 
 Two kinds of saving do harm when a page polls beside its user:
 
@@ -13,6 +13,10 @@ made the old one void.
 `open_session` and `save_session` are Flask's public face of sessions (`flask.sessions.SessionInterface`), and all that
 happens to a session between them is seen here. They are replaced on the app's own interface object, at the first
 question and not earlier, for extensions may set another one after Landline. Requests that are no question pass through.
+
+Threads: an `AskedSession` belongs to its question, and only the thread that serves that one touches it. An interface is
+guarded once: `_guard` runs under `_lock`, and sets the mark last, so a thread that sees the mark finds both functions
+replaced. A question that begins meanwhile waits for the lock.
 """
 
 from __future__ import annotations
@@ -68,12 +72,12 @@ class AskedSession:
 
 
 def watch(app: Flask) -> None:
-    """Have the app's sessions watched, from its next request on; for nothing if they are."""
+    """Have the app's sessions watched from its next request on; do nothing if they are watched already."""
     if getattr(app.session_interface, _GUARDED, False):
         return
     with _lock:
         if "session_interface" not in vars(app):
-            # Flask's default is one object for all apps, and the others need know nothing of this.
+            # Flask's default is one object for all apps, and the sessions of the other apps stay unwatched.
             app.session_interface = copy.copy(app.session_interface)
         interface: Any = app.session_interface
         if not getattr(interface, _GUARDED, False):
