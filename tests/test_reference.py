@@ -15,6 +15,7 @@ class Bell:
 
     Args:
         tone: hertz.
+        publisher: its owner.
 
     Example:
         >>> Bell(440)
@@ -33,6 +34,8 @@ class Bell:
         Args:
             times: seconds
                 from now.
+            loud: whether with both hands.
+            others: more of it.
 
         Returns:
             Nothing.
@@ -68,6 +71,7 @@ Rings, as [`Bell.ring`](#bellringtimes-loudfalse-others) says ([wire §8](../wir
 See [Loud](../how-to/ring.md#loud) and [Ring it](../how-to/ring.md).
 
 - `tone`: hertz.
+- `publisher`: its owner.
 
 ```python
 Bell(440)
@@ -82,6 +86,8 @@ Bell(440)
 Ring.
 
 - `times`: seconds from now.
+- `loud`: whether with both hands.
+- `others`: more of it.
 
 Returns: Nothing.
 
@@ -146,4 +152,14 @@ def test_part_that_is_missing_is_named(root: Path) -> None:
 def test_section_without_a_form_is_named(root: Path) -> None:
     (root / "src/landline/bell.py").write_text(MODULE.replace("Returns:", "Beware:"))
     with pytest.raises(ValueError, match=r"landline\.bell\.Bell\.ring: a docstring's section 'admonition'"):
+        Reference(root).renew(EMPTY)
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"), [("loud: whether", "quiet: whether"), ("            others: more of it.\n", "")]
+)
+def test_docstring_that_describes_other_parameters_is_named(root: Path, was: str, becomes: str) -> None:
+    assert was in MODULE
+    (root / "src/landline/bell.py").write_text(MODULE.replace(was, becomes))
+    with pytest.raises(ValueError, match=r"landline\.bell\.Bell\.ring: the docstring describes \["):
         Reference(root).renew(EMPTY)

@@ -212,6 +212,8 @@ def _docstring(thing: Any) -> Iterator[str]:
     """Yield a docstring as Markdown: its text, then arguments, results, errors, an example."""
     for section in thing.docstring.parse("google") if thing.docstring else ():
         value: Any = section.value
+        if section.kind is griffe.DocstringSectionKind.parameters:
+            _require_parameters(thing, [item.name for item in value])
         match section.kind:
             case griffe.DocstringSectionKind.text:
                 yield _flow(value)
@@ -226,6 +228,14 @@ def _docstring(thing: Any) -> Iterator[str]:
                 yield f"```python\n{code}\n```"
             case kind:
                 raise ValueError(f"{thing.path}: a docstring's section {kind.value!r} has no form in the reference")
+
+
+def _require_parameters(thing: Any, described: list[str]) -> None:
+    """Refuse a docstring that describes parameters that are not there, or leaves one out that is."""
+    function = thing if isinstance(thing, griffe.Function) else thing.members["__init__"]
+    real = [parameter.name for parameter in function.parameters if parameter.name != "self"]
+    if described != real:
+        raise ValueError(f"{thing.path}: the docstring describes {described}, and the parameters are {real}")
 
 
 def _attributes(thing: Any, leave_out: tuple[str, ...], *, table: bool = True) -> Iterator[str]:
