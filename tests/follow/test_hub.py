@@ -1,10 +1,12 @@
 """The hub: what readers are told of the log, and who is woken when."""
 
+from typing import Any
+
 import pytest
-from flask_landline import LogError
+from flask_landline import Event, LogError
 from landline.cursor import Cursor, Position, Word
 from landline.follow.hub import FRESH, Hub
-from landline.logs.registry import Retention
+from landline.logs.registry import Log, Retention
 from landline.reading import Reset
 from landline.testing import Clock
 
@@ -153,6 +155,89 @@ def test_window_that_missed_an_event_says_so(hub: Hub, log: SpyLog) -> None:
     publish(log, "aaaa", Retention(2, None))
     reading = hub.read(["a"], at)
     assert (offsets(reading), reading.reset) == ([3, 4], Reset(("a",), "trimmed"))
+
+
+def test_channel_that_loses_events_leaves_the_readers_of_all_others_to_the_window(hub: Hub, log: SpyLog) -> None:
+    """One that keeps a single event, and is published to twice between two looks, is the log's business; alone."""
+    at = hub.tail()
+    for _ in range(3):
+        publish(log, "b")
+        publish(log, "aa", Retention(1, None))
+    hub.invalidate()
+    hub.tail()
+    log.asked.clear()
+    assert offsets(hub.read(["b", "c"], at)) == [1, 4, 7]
+    assert (hub.read(["c"], at).cursor, hub.read(["c"], at).reset) == (at, None)
+    news = hub.news(at)
+    assert news is not None
+    assert ([event.offset for event in news.events], news.lost, news.end) == ([1, 4, 7, 9], ["a"], hub.position())
+    assert set(log.asked) <= {"tail"}
+    reading = hub.read(["a"], at)
+    assert (offsets(reading), reading.reset) == ([9], Reset(("a",), "trimmed"))
+    assert "read" in log.asked
+    assert hub.since(at) is None
+    assert hub.since(Cursor(log.epoch, 8)) is not None
+
+
+def test_what_a_channel_loses_while_it_is_read_is_not_passed_over(hub: Hub, log: SpyLog, monkeypatch) -> None:
+    """The floor is asked after the events were read, so it counts whatever was removed before they were."""
+    publish(log, "ab")
+    at = hub.tail()
+    publish(log, "aaab", Retention(1, None))
+    read = log.read
+
+    def trimmed_between(*args: Any) -> list[Event]:
+        found = read(*args)
+        publish(log, "bb", Retention(1, None))
+        return found
+
+    monkeypatch.setattr(log, "read", trimmed_between)
+    hub.invalidate()
+    hub.tail()
+    monkeypatch.undo()
+    hub.invalidate()
+    for names in ("a", "b", "ab"):
+        assert hub.read(list(names), at).reset == Reset(tuple(names), "trimmed")
+
+
+def test_appends_that_were_rolled_back_cost_no_reader_anything(hub: Hub, log: SpyLog, monkeypatch) -> None:
+    """A log of somebody else's may give offsets that no event ever has."""
+    at = hub.tail()
+    publish(log, "abab")
+    for offset in (2, 4):
+        log._remove(log._events[offset])
+    log._floors.clear()  # as if they had never been given
+    hub.invalidate()
+    hub.tail()
+    log.asked.clear()
+    reading = hub.read(["a", "b"], at)
+    assert (offsets(reading), reading.reset, reading.tail) == ([1, 3], None, Cursor(log.epoch, 4))
+    assert set(log.asked) <= {"tail"}
+
+
+def test_log_that_has_no_answer_of_its_own_says_what_was_lost(hub: Hub, log: SpyLog, monkeypatch) -> None:
+    """One that was written before the question was: the answer is made of the others."""
+    monkeypatch.setattr(SpyLog, "lost", Log.lost)
+    at = hub.tail()
+    publish(log, "b")
+    publish(log, "aaa", Retention(1, None))
+    hub.invalidate()
+    assert hub.read(["a"], at).reset == Reset(("a",), "trimmed")
+    assert hub.read(["b"], at).reset is None
+    assert log.lost(2) == {"a": 3}
+
+
+def test_process_that_had_no_readers_does_not_read_all_that_came_meanwhile(make_hub, log: SpyLog) -> None:
+    hub = make_hub(window_events=10)
+    at = hub.tail()
+    publish(log, "ab" * 2000)
+    log.asked.clear()
+    hub.invalidate()
+    assert hub.tail().offset == 4000
+    assert log.asked.count("read") == 1
+    assert hub.news(at) is None
+    assert offsets(hub.read(["a"], at))[:3] == [1, 3, 5]
+    assert offsets(hub.read(["a"], Cursor(log.epoch, 3990))) == [3991, 3993, 3995, 3997, 3999]
 
 
 def test_channel_trimmed_to_nothing_is_a_reset_with_the_tail(hub: Hub, log: SpyLog) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from landline.cursor import Cursor, Word
-from landline.follow.hub import CHECK_INTERVAL, Hub
+from landline.follow.follower import CHECK_INTERVAL
+from landline.follow.hub import Hub
 from landline.testing import in_child
 
 from tests.processes import until
@@ -61,6 +62,59 @@ def test_close_wakes_everybody_and_ends_the_follower(hub: Hub) -> None:
         assert follower() == []
 
 
+def test_closed_hub_follows_anew_for_the_next_who_waits(hub: Hub, log: SpyLog) -> None:
+    """And for those who have waited since before: none of them sleeps for ever."""
+    before, after = threading.Event(), threading.Event()
+    with hub.listening(before.set):
+        hub.close()
+        assert follower() == []
+        with hub.listening(after.set):
+            assert follower() == ["landline-follower"]
+            for hint in (before, after):
+                until(hint.is_set, 5.0, "the first look")
+                hint.clear()
+            publish(log, "a")
+            assert before.wait(5.0)
+            assert after.wait(5.0)
+    hub.close()
+    hub.close()
+    assert follower() == []
+    assert offsets(hub.read(["a"], Word.START)) == [1]
+
+
+def test_hub_that_closes_while_others_come_leaves_them_a_follower(hub: Hub, log: SpyLog, monkeypatch) -> None:
+    """A thread registers while another waits in `close` for the old follower: that one ends, and the new one stays."""
+    ending, closed = threading.Event(), threading.Event()
+    wake = log.wake
+    hint = threading.Event()
+
+    def waking() -> None:
+        ending.set()
+        assert registered.wait(5.0)
+        wake()
+
+    monkeypatch.setattr(log, "wake", waking)
+    registered = threading.Event()
+
+    def close() -> None:
+        hub.close()
+        closed.set()
+
+    with hub.listening(lambda: None):
+        closer = threading.Thread(target=close)
+        closer.start()
+        assert ending.wait(5.0)
+        with hub.listening(hint.set):
+            registered.set()
+            assert closed.wait(5.0)
+            closer.join()
+            assert follower() == ["landline-follower"]
+            until(hint.is_set, 5.0, "the first look")
+            hint.clear()
+            publish(log, "a")
+            assert hint.wait(5.0)
+
+
 def test_lost_hint_costs_seconds_and_not_for_ever(make_hub, log: SpyLog, monkeypatch) -> None:
     """A log whose wait never notices anything: the follower looks for itself (nchan #442)."""
     monkeypatch.setattr(log, "wait", lambda *_: False)
@@ -84,7 +138,7 @@ def test_followers_outlive_any_outage(make_hub, log: SpyLog, monkeypatch, caplog
         log.failing = len(pauses) < 1100
         return False
 
-    monkeypatch.setattr(hub._closing, "wait", pause)
+    monkeypatch.setattr(hub._follower._closing, "wait", pause)
     log.failing = True
     with hub.listening(hint.set):
         assert hint.wait(10.0)
@@ -100,7 +154,7 @@ def test_follower_survives_what_no_log_should_raise(make_hub, log: SpyLog, monke
     """A log of somebody else's with a mistake in it: logged with its traceback, and tried again."""
     hub, hint = make_hub(), threading.Event()
     errors = [ZeroDivisionError("their mistake")]
-    monkeypatch.setattr(hub._closing, "wait", lambda _: False)
+    monkeypatch.setattr(hub._follower._closing, "wait", lambda _: False)
     tail = log.tail
 
     def mistaken() -> Cursor:
@@ -153,7 +207,7 @@ def test_readers_are_woken_as_soon_as_the_log_is_back(hub: Hub, log: SpyLog, mon
         return False
 
     monkeypatch.setattr(log, "wait", wait)
-    monkeypatch.setattr(hub._closing, "wait", pause)
+    monkeypatch.setattr(hub._follower._closing, "wait", pause)
     woken: list[int] = []
     with hub.listening(lambda: woken.append(len(steps))):
         until(lambda: len(steps) == 5, 5.0, "a wait after the outage")

@@ -155,7 +155,7 @@ def test_held_lines_of_the_second_door_leave_one_warning(
     until(opens, 10, "the second door")
     with Events(base) as events, Socket(base) as socket:
         break_log(app, monkeypatch)
-        app.runtime.hub._wake_all()
+        app.runtime.hub._follower._wake_all()
         until(lambda: bool(causes(caplog)), 10, "the warning")
         for reader, _ in itertools.product((events, socket), range(3)):
             reader.sign()

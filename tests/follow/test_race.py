@@ -16,7 +16,7 @@ from flask import Flask
 from flask_landline import Event, Landline
 from flask_landline import cli as cli_module
 from landline.cursor import Cursor, Word
-from landline.follow import hub as hub_module
+from landline.follow import follower as follower_module
 from landline.hosts.wsgi import in_place as places_module
 from landline.logs.memory import MemoryLog
 from werkzeug.test import EnvironBuilder, run_wsgi_app
@@ -62,10 +62,10 @@ class Case:
         self.live.channel("orders")
         self.runtime = self.app.extensions["landline"]
         hub = self.runtime.hub
-        hub._lock, hub._registry = schedules.Lock(self.schedule), schedules.Lock(self.schedule)
+        hub._lock, hub._follower._registry = schedules.Lock(self.schedule), schedules.Lock(self.schedule)
         self.runtime.apps._lock = schedules.Lock(self.schedule)
         hub._clock = lambda: 0.0  # time stands still: what was fresh once is fresh for ever
-        patch.setattr(hub_module, "threading", SimpleNamespace(**{**vars(threading), "Thread": self._thread}))
+        patch.setattr(follower_module, "threading", SimpleNamespace(**{**vars(threading), "Thread": self._thread}))
         stepped = SimpleNamespace(**{**vars(threading), "Event": lambda: schedules.Event(self.schedule)})
         patch.setattr(places_module, "threading", stepped)
         patch.setattr(cli_module, "threading", stepped)
@@ -145,13 +145,13 @@ def test_event_is_told_wherever_it_falls(reader: str, publisher: str, switches: 
 def test_lost_wake_up_would_be_noticed(reader: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above can fail: with a follower that takes what it finds first for known, it does."""
 
-    def follow(hub: Any) -> None:
-        known = hub.tail()
-        while hub._somebody_waits():
-            hub._log.wait(known, 5.0)
-            known = hub.tail()
-            hub._wake_all()
+    def follow(follower: Any, closing: Any) -> None:
+        known = follower._tail()
+        while follower._is_needed(closing):
+            follower._log.wait(known, 5.0)
+            known = follower._tail()
+            follower._wake_all()
 
-    monkeypatch.setattr(hub_module.Hub, "_follow", follow)
+    monkeypatch.setattr(follower_module.Follower, "_follow", follow)
     with pytest.raises(Stuck):
         orders(reader, "publish_elsewhere", switches=2)

@@ -1,36 +1,49 @@
-"""The hub follows the log, once for everybody in this process, and wakes whoever waits.
+"""The log, read once for all readers of this process.
 
-Two rules keep it honest:
+What is true at every moment:
 
-- A wake-up is only a hint. Who waits registers first, then reads, then waits, and reads again; an event
-  published between reading and waiting has then already set the waiter's hint (message_bus #59).
-- The log is the truth. Reads ask it for its end, and the follower asks every few seconds even when
-  nothing was hinted, so a lost hint costs seconds and not for ever (nchan #442).
+- The log is the truth. Readings ask it for its end, unless another has within the last `FRESH` seconds.
+- What is new since is read into the window once, by the first reader that finds it; all others are answered from there.
+- No reading holds an event that the window has not passed: a grant is held against the revocations that were found up
+  to there.
 
-Who touches what: `_window`, `_generation` and `_fresh_until` under `_lock`, by any thread (but `invalidate` needs
-no lock); `_wakes` and `_follower` under `_registry`, by any thread. The follower is a daemon thread that lives while
-somebody waits.
+What may be called by which thread: everything by any thread, before and after `close`. `_window` is replaced, and
+extended, under `_lock`; so are `_generation` and `_fresh_until`, but that `invalidate` needs no lock. `last_look` and
+`known` are replaced as a whole, and read without a lock; so are the window's two ends (`covers`), which only rise.
+Those that wait for news have a lock of their own, in `follower.py`; the two are never held together.
+
+Races that were thought through:
+
+- The log is appended to after a look at its end: the look sets `_fresh_until` before it asks, so `invalidate` of that
+  append ends the freshness that the look began.
+- The log is trimmed while it is read: events are read first, and what was lost is asked after them, for the window
+  (`_read_on`) and for a reader behind it (`read`).
+- The log is replaced while it is read: each step ends with a look at the epoch, and is done anew if that has changed.
+  What was read of another life never gets into the window.
+- A fork: `after_fork` makes everything anew in the child, locks included, as the parent's threads are not there.
+
+Known weakness: the log is asked for its end, and read on, under `_lock`. A log that hangs keeps all readers of this
+process waiting, one behind the other, for as long as it takes to say that it cannot be read. Pages for readers whose
+position lies before the window are read outside of it.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from .. import forks
 from ..cursor import Cursor, Position, Word
-from ..errors import LogError
 from ..event import Event
 from ..logs.base import Log
-from ..reading import PAGE_EVENTS, Reading, Reset, compare, page
+from ..reading import PAGE_BYTES, PAGE_EVENTS, Reading, Reset, compare, page
+from .follower import Follower
 from .log_warning import LogWarning
 from .window import Window
 
-CHECK_INTERVAL = 5.0
-"""Seconds after which the follower asks the log though nothing was hinted."""
 FRESH = 0.002
 """Seconds for which the log's answer "nothing new" stands, for what other processes append. At thousands of polls a
 second asking each time costs more than all the rest: every look at a file lets another thread take the GIL.
@@ -38,7 +51,16 @@ This process's own appends, and readers that have seen more than the window, end
 _CATCH_UP = 1000
 """Events read from the log in one go."""
 
-logger = logging.getLogger("flask_landline")
+
+class News(NamedTuple):
+    """What all channels have between a position and the window's end."""
+
+    events: list[Event]
+    """In the log's order."""
+    lost: list[str]
+    """Channels of which `events` may leave something out: what their readers get, only the log can say."""
+    end: Cursor
+    """The window's end."""
 
 
 class Hub:
@@ -71,11 +93,12 @@ class Hub:
         self._window_bytes = window_bytes
         self.warn = LogWarning()
         """Says why the log fails, for all that read it here."""
+        self._follower = Follower(log, self.tail, self.warn)
         self.after_fork()
         forks.register(self)
 
     def after_fork(self) -> None:
-        """Forget the parent's waiters and follower."""
+        """Forget what the parent knew of the log."""
         self._lock = threading.Lock()
         self._window: Window | None = None
         self._generation = object()
@@ -83,10 +106,6 @@ class Hub:
         self._fresh_until = 0.0
         self.last_look: tuple[Cursor, float] | None = None
         """The log's end as last found, and when it was asked for, by the clock; replaced as a whole."""
-        self._registry = threading.Lock()
-        self._wakes: set[Callable[[], None]] = set()
-        self._follower: threading.Thread | None = None
-        self._closing = threading.Event()
 
     def tail(self) -> Cursor:
         """Return the position at the log's end, asking the log.
@@ -152,10 +171,11 @@ class Hub:
         if events is not None and not self._is_past(events):
             here = position if isinstance(position, Cursor) and reset is None else tail
             return page(events, here, tail, reset, limit)
+        found = self._log.read_page(channels, after, limit + 1, PAGE_BYTES)
         # Not what was appended since the look above: a reading must hold no event that the window has not seen. Grants
         # are held against the revocations that it has, and one of those may stand just before such an event.
         # See SECURITY.md: readings-end-where-the-hub-knows
-        events = [event for event in self._log.read(after, limit + 1, channels) if event.offset <= tail.offset]
+        events = [event for event in found if event.offset <= tail.offset]
         # The floor is asked after reading: what was trimmed in between is noticed, at worst twice.
         if reset is None and position is not Word.START:
             floors = self._log.floor(channels)
@@ -173,18 +193,26 @@ class Hub:
         """
         return self._log.floor((channel,)).get(channel, 0)
 
-    def since(self, position: Cursor) -> list[Event] | None:
+    def news(self, position: Cursor) -> News | None:
         """Return what all channels have between a position and the window's end, without asking the log.
 
         None: the window does not reach back to the position, or is of another life; only `read` can tell.
         """
         with self._lock:
-            if self._window is None or self._window.epoch != position.epoch or position.offset > self._window.end:
+            if not self.covers(position):
                 return None
-            return self._window.since(position.offset)
+            assert self._window is not None
+            events = self._window.since(position.offset)
+            assert events is not None
+            return News(events, self._window.lost(position.offset), Cursor(position.epoch, self._window.end))
+
+    def since(self, position: Cursor) -> list[Event] | None:
+        """Return the events of `news`; None also where it leaves something out."""
+        news = self.news(position)
+        return None if news is None or news.lost else news.events
 
     def covers(self, position: Cursor) -> bool:
-        """Return whether `since` has an answer for a position, without making it: compares numbers, copies no event."""
+        """Return whether `news` has an answer for a position, without making it: compares numbers, copies no event."""
         window = self._window  # replaced as a whole, and its ends only rise: an answer without the lock is a moment old
         return window is not None and window.epoch == position.epoch and window.start <= position.offset <= window.end
 
@@ -212,22 +240,12 @@ class Hub:
         return ends is not None and ends <= self._wall()
 
     def register(self, wake: Callable[[], None]) -> None:
-        """Have `wake` called, from some thread, whenever there may be something new.
-
-        Register first, then read, then wait. `wake` must be quick and must not raise; it may be called
-        for nothing.
-        """
-        with self._registry:
-            if self._follower is None and not self._closing.is_set():
-                follower = threading.Thread(target=self._follow, name="landline-follower", daemon=True)
-                follower.start()  # raises where no thread can be had: then the next to register tries again
-                self._follower = follower
-            self._wakes.add(wake)  # the follower looks for it only when this lock is free
+        """Have `wake` called, from some thread, whenever there may be something new; see `Follower.register`."""
+        self._follower.register(wake)
 
     def unregister(self, wake: Callable[[], None]) -> None:
-        """End what `register` began. The follower stays for one `CHECK_INTERVAL` more: the next is often near."""
-        with self._registry:
-            self._wakes.discard(wake)
+        """End what `register` began."""
+        self._follower.unregister(wake)
 
     @contextmanager
     def listening(self, wake: Callable[[], None]) -> Iterator[None]:
@@ -239,51 +257,12 @@ class Hub:
             self.unregister(wake)
 
     def close(self) -> None:
-        """Wake everybody and end the follower, for good; the log stays open."""
-        with self._registry:
-            self._closing.set()
-            follower = self._follower
-        self._wake_all()
-        while follower is not None and follower.is_alive():
-            # Again and again: the follower may have been just about to wait when the first wake came.
-            self._log.wake()
-            follower.join(0.05)
+        """Wake all that wait, and end the follower's thread; the log stays open.
 
-    def _follow(self) -> None:
-        known: Cursor | None = None
-        failures = 0
-        while self._somebody_waits():
-            # See SECURITY.md: lines-outlive-a-log-that-fails
-            try:
-                if known is not None:
-                    self._log.wait(known, CHECK_INTERVAL)
-                tail = self.tail()
-            except Exception as error:  # also what no log should raise: everybody here waits for this thread
-                if isinstance(error, LogError):
-                    self.warn("Followers wait until the log can be read again.", error)
-                elif not failures:
-                    logger.warning("Followers wait until the log can be read again. %s", error, exc_info=True)
-                self._closing.wait(min(CHECK_INTERVAL, 0.1 * 2 ** min(failures, 10)))  # a float overflows at 1024
-                failures, known = failures + 1, None
-            else:
-                if tail != known or failures:
-                    self._wake_all()
-                failures, known = 0, tail
-
-    def _somebody_waits(self) -> bool:
-        with self._registry:
-            if self._wakes and not self._closing.is_set():
-                return True
-            self._follower = None
-            return False
-
-    def _wake_all(self) -> None:
-        with self._registry:
-            for wake in self._wakes:
-                try:
-                    wake()
-                except Exception:  # one that cannot be woken must not keep the others asleep
-                    logger.exception("A reader could not be woken.")
+        The hub goes on: it may be read, and the next to register starts a new thread. What was registered before, and
+        is not unregistered, is woken by that one too.
+        """
+        self._follower.close()
 
     def _refresh(self) -> Window:
         """Bring the window up to the log's end; the caller holds `_lock`."""
@@ -302,19 +281,40 @@ class Hub:
         return window
 
     def _catch_up(self) -> Window:
-        tail = self._log.tail()
-        window = self._window
-        if window is None or window.epoch != tail.epoch:
-            start = Cursor(tail.epoch, max(0, tail.offset - self._window_events))
-            window = Window(start, max_events=self._window_events, max_bytes=self._window_bytes)
-        while window.end < tail.offset:
-            events = self._log.read(window.end, _CATCH_UP)
-            window.extend(events)
-            if len(events) < _CATCH_UP and window.end < tail.offset:
-                window.skip(tail.offset)  # the newest events are trimmed already
-            if self._log.tail().epoch != tail.epoch:
-                return self._catch_up()  # these events may be of another life than the window
-        return window
+        """Return a window that reaches to the log's end: the present one, read on, or a new one."""
+        while True:
+            tail = self._log.tail()
+            window = self._window
+            # Far behind, after a time without readers: all of it would be read to be forgotten again.
+            if window is None or window.epoch != tail.epoch or tail.offset - window.end > self._window_events:
+                start = Cursor(tail.epoch, max(0, tail.offset - self._window_events))
+                window = Window(start, max_events=self._window_events, max_bytes=self._window_bytes)
+            while window.end < tail.offset and self._read_on(window, tail):
+                pass
+            if window.end >= tail.offset:
+                return window
+
+    def _read_on(self, window: Window, tail: Cursor) -> bool:
+        """Read the next events into the window; False, and nothing is, if the log has begun another life meanwhile.
+
+        An offset that is missing was never given, as after an append that was rolled back, or its event is removed. It
+        never comes later: offsets order as appends became visible, and what is read here reaches no further than an
+        event, or an end, that was seen. Which channels it may have belonged to, the log says when it is asked *after*
+        the events were read: whoever removes an event raises its channel's floor in the same stroke. So a channel whose
+        floor is not above the offset that was read from had, when they were read, lost nothing after that offset, and
+        all that it has is among them; and one whose floor is above it has there all that comes after its floor. Where
+        no offset is missing there is nothing to ask, whatever is removed by now.
+        """
+        after = window.end
+        events = self._log.read(after, _CATCH_UP)
+        end = events[-1].offset if events else tail.offset
+        if len(events) < _CATCH_UP:
+            end = max(end, tail.offset)
+        lost = self._log.lost(after) if end - after != len(events) else {}
+        if self._log.tail().epoch != tail.epoch:
+            return False
+        window.extend(events, end, lost)
+        return True
 
 
 def _is_beyond(position: Position, window: Window) -> bool:

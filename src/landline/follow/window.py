@@ -1,18 +1,26 @@
-"""The contiguous newest part of the log, in memory.
+"""The newest part of the log, in memory: a reader whose position lies in it is answered without touching the log.
 
-A cursor inside it is answered without touching the log. "Contiguous" is the whole point: every event
-after `start` was seen, so nothing needs to be asked about what was trimmed. An offset that does not follow
-the last one may hide a trimmed event; the window then starts anew behind it, and older cursors are
-read from the log, which knows its floors.
+What is true between two calls:
 
-Nothing here locks: the hub, its one owner, does.
+- Every event after `start`, up to `end`, that was ever in the log is here, but for the channels in `_lost`: of those,
+  every event after their offset there is. A reader of such a channel from further back is answered by the log, which
+  knows its floors; readers of all other channels do not notice.
+- `_events` is in the log's order, and `_by_channel` holds the same events, by channel.
+- `_lost` is in the order of its offsets. None of them is at or before `start`, and none is after `end`.
+- `epoch` never changes: another life of the log gets another window.
+
+The proof that nothing else is missing is the hub's: see `Hub._read_on`. Nothing here locks: the hub, its one owner,
+calls everything under its lock. `start` and `end` alone may be read without it, for they only rise.
+
+Known weakness: what is lost of one channel is known by one offset. A channel that loses an event between any two looks
+is answered from the log to every reader that is behind, though its newest event is here.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-from operator import attrgetter
+from collections import OrderedDict, deque
+from collections.abc import Collection, Mapping, Sequence
+from operator import attrgetter, itemgetter
 
 from ..cursor import Cursor
 from ..event import Event
@@ -29,46 +37,48 @@ class Window:
 
     Args:
         end: the position at which it starts, empty.
-        max_events: events kept at most.
+        max_events: events kept at most; and channels that lost some.
         max_bytes: bytes kept at most, about; one event is always kept.
     """
 
     def __init__(self, end: Cursor, *, max_events: int, max_bytes: int) -> None:
         self.epoch = end.epoch
         self.start = end.offset
-        """Every event after this offset, up to `end`, is here."""
+        """Every event after this offset, up to `end`, is here, but for what `lost` names."""
         self.end = end.offset
-        """The last offset seen."""
+        """The offset up to which the log was read."""
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._bytes = 0
         self._events: deque[Event] = deque()
         self._by_channel: dict[str, deque[Event]] = {}
+        self._lost: OrderedDict[str, int] = OrderedDict()
 
-    def extend(self, events: Iterable[Event]) -> None:
-        """Take events in log order; those already here are passed over."""
+    def extend(self, events: Sequence[Event], end: int, lost: Mapping[str, int]) -> None:
+        """Take what the log has after `end`.
+
+        Args:
+            events: all that was read, in the log's order.
+            end: the offset up to which it was read.
+            lost: the channels of which events may be missing among these, with the offset after which none is.
+        """
         for event in events:
-            if event.offset <= self.end:
-                continue
-            if event.offset != self.end + 1:
-                self.skip(event.offset - 1)
-            self.end = event.offset
             self._events.append(event)
             self._by_channel.setdefault(event.channel, deque()).append(event)
             self._bytes += len(event.payload) + _EVENT_OVERHEAD
-        while len(self._events) > 1 and (len(self._events) > self._max_events or self._bytes > self._max_bytes):
-            self._drop_oldest()
+        for name, offset in sorted(lost.items(), key=itemgetter(1)):
+            # Not after the end: what the channel lost there is found missing by the next look.
+            self._lost[name] = min(offset, end)
+            self._lost.move_to_end(name)
+        self.end = end
+        self._shrink()
 
-    def skip(self, offset: int) -> None:
-        """Start anew, empty, at `offset`: what lies before cannot be proven complete."""
-        self._events.clear()
-        self._by_channel.clear()
-        self._bytes = 0
-        self.start = self.end = offset
-
-    def read(self, channels: Iterable[str], after: int) -> list[Event] | None:
-        """Return the events of `channels` after an offset, in log order; None if they begin before the window."""
+    def read(self, channels: Collection[str], after: int) -> list[Event] | None:
+        """Return the events of `channels` after an offset, in log order; None if only the log has all of them."""
         if after < self.start:
+            return None
+        lost = self._lost
+        if lost and any(after < lost.get(channel, 0) for channel in channels):
             return None
         found: list[Event] = []
         runs = 0
@@ -77,34 +87,51 @@ class Window:
             if events is None or events[-1].offset <= after:
                 continue
             runs += 1
-            newer: list[Event] = []
-            for event in reversed(events):
-                if event.offset <= after:
-                    break
-                newer.append(event)
-            newer.reverse()
-            found += newer
+            found += _newer(events, after)
         if runs > 1:
             found.sort(key=attrgetter("offset"))
         return found
 
     def since(self, after: int) -> list[Event] | None:
         """Return the events of all channels after an offset; None if they begin before the window."""
-        if after < self.start:
-            return None
-        found: list[Event] = []
-        for event in reversed(self._events):
-            if event.offset <= after:
+        return None if after < self.start else _newer(self._events, after)
+
+    def lost(self, after: int) -> list[str]:
+        """Return the channels of which `since` may leave something out."""
+        names = []
+        for name in reversed(self._lost):
+            if self._lost[name] <= after:
                 break
-            found.append(event)
-        found.reverse()
-        return found
+            names.append(name)
+        return names
+
+    def _shrink(self) -> None:
+        """Forget the oldest until what is kept is within its bounds, and what was lost of the part that is gone."""
+        while len(self._events) > 1 and (len(self._events) > self._max_events or self._bytes > self._max_bytes):
+            self._drop_oldest()
+        while len(self._lost) > self._max_events:
+            self.start = max(self.start, self._lost.popitem(last=False)[1])
+        while self._events and self._events[0].offset <= self.start:
+            self._drop_oldest()
+        while self._lost and next(iter(self._lost.values())) <= self.start:
+            self._lost.popitem(last=False)
 
     def _drop_oldest(self) -> None:
         event = self._events.popleft()
-        self.start = event.offset
+        self.start = max(self.start, event.offset)
         self._bytes -= len(event.payload) + _EVENT_OVERHEAD
         siblings = self._by_channel[event.channel]
         siblings.popleft()
         if not siblings:
             del self._by_channel[event.channel]
+
+
+def _newer(events: deque[Event], after: int) -> list[Event]:
+    """Return those of some events, in their order, that come after an offset; costs what they are, not what all are."""
+    found: list[Event] = []
+    for event in reversed(events):
+        if event.offset <= after:
+            break
+        found.append(event)
+    found.reverse()
+    return found

@@ -4,7 +4,7 @@ What a log guarantees, and `landline.testing.LogContract` checks:
 
 - `append` is atomic, and durable before it returns. What it raised for is not in the log.
 - Offsets order exactly as appends became visible: a process that has seen offset n never later finds a new event
-  at or below n. They need not be gapless (a gap costs the hub its window, nothing else).
+  at or below n. They need not be gapless (a gap costs the hub one question, `lost`).
 - `epoch` changes whenever offsets could repeat: a new file, a lost store, a forked memory.
 - Reads never consume, and never wait for writers longer than a moment.
 - Everything may be called from any thread, and from a forked child; each process has its own connections.
@@ -132,6 +132,23 @@ class Log(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release connections and end waits. A later call opens anew."""
+
+    # What follows has answers made of the above. A log that has better ones gives its own.
+
+    def read_page(self, channels: Collection[str], after: int, limit: int, max_bytes: int) -> list[Event]:
+        """Return what `read` does; it may end with the second or a later event by which payloads exceed `max_bytes`.
+
+        For readers that are far behind: of a hundred channels with long histories they need a page, and no more.
+        """
+        return self.read(after, limit, channels)
+
+    def lost(self, after: int) -> dict[str, int]:
+        """Return the floors that are above an offset: those of all channels that have lost an event after it.
+
+        It is asked whenever an offset is missing among those that were read, some hundred times a second at worst.
+        """
+        names = [info.name for info in self.channels()]
+        return {name: floor for name, floor in self.floor(names).items() if floor > after}
 
     @property
     def epoch(self) -> str:

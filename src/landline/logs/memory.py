@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice, takewhile
+from operator import attrgetter
 from threading import Condition
 
 from .. import forks
@@ -59,8 +62,8 @@ class MemoryLog(Log):
         with self._changed:
             if channels is None:
                 return list(self._range(after, limit))
-            found = [event for name in channels for event in self._after(name, after)]
-        return sorted(found, key=lambda event: event.offset)[:limit]
+            each = [self._after(name, after) for name in channels]
+            return list(islice(heapq.merge(*each, key=attrgetter("offset")), limit))
 
     def tail(self) -> Cursor:
         return self._tail
@@ -68,6 +71,10 @@ class MemoryLog(Log):
     def floor(self, channels: Collection[str]) -> dict[str, int]:
         with self._changed:
             return {name: self._floors[name] for name in channels if name in self._floors}
+
+    def lost(self, after: int) -> dict[str, int]:
+        with self._changed:
+            return {name: floor for name, floor in self._floors.items() if floor > after}
 
     def newest(self, channel: str) -> Event | None:
         with self._changed:
@@ -126,11 +133,12 @@ class MemoryLog(Log):
                 limit -= 1
                 yield self._events[offset]
 
-    def _after(self, channel: str, after: int) -> Iterator[Event]:
-        for event in reversed(self._by_channel.get(channel, ())):
-            if event.offset <= after:
-                return
-            yield event
+    def _after(self, channel: str, after: int) -> Iterable[Event]:
+        """Return a channel's events after an offset; from the nearer end, so that "from the start" costs no walk."""
+        kept = self._by_channel.get(channel)
+        if not kept or kept[0].offset > after:
+            return kept or ()
+        return reversed(list(takewhile(lambda event: event.offset > after, reversed(kept))))
 
     def _remove(self, event: Event) -> None:
         del self._events[event.offset]
