@@ -112,7 +112,7 @@ def test_position_is_covered_where_what_came_after_it_is_in_memory(make_hub, log
     positions = [Cursor(log.epoch, offset) for offset in range(tail.offset + 3)] + [Cursor("00000000", tail.offset)]
     log.asked.clear()
     covered = [position for position in positions if hub.covers(position)]
-    assert covered == [position for position in positions if hub.since(position) is not None]
+    assert covered == [position for position in positions if hub.news(position) is not None]
     assert [position.offset for position in covered] == [5, 6, 7, 8]
     assert log.asked == []
 
@@ -175,8 +175,9 @@ def test_channel_that_loses_events_leaves_the_readers_of_all_others_to_the_windo
     reading = hub.read(["a"], at)
     assert (offsets(reading), reading.reset) == ([9], Reset(("a",), "trimmed"))
     assert "read" in log.asked
-    assert hub.since(at) is None
-    assert hub.since(Cursor(log.epoch, 8)) is not None
+    later = hub.news(Cursor(log.epoch, 8))
+    assert later is not None
+    assert later.lost == []
 
 
 def test_what_a_channel_loses_while_it_is_read_is_not_passed_over(hub: Hub, log: SpyLog, monkeypatch) -> None:

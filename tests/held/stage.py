@@ -65,7 +65,7 @@ class Stage:
         self._undo = contextlib.ExitStack()
         self._wakes: set[Move] = set()
         self._tail = self.runtime.hub.tail
-        for name in ("read", "since", "peek", "tail"):
+        for name in ("read", "news", "peek", "tail"):
             self._watch(name)
         self.runtime.hub.register = self._wakes.add  # type: ignore[method-assign, assignment]
         self.runtime.hub.unregister = self._wakes.discard  # type: ignore[method-assign, assignment]

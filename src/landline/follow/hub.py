@@ -206,11 +206,6 @@ class Hub:
             assert events is not None
             return News(events, self._window.lost(position.offset), Cursor(position.epoch, self._window.end))
 
-    def since(self, position: Cursor) -> list[Event] | None:
-        """Return the events of `news`; None also where it leaves something out."""
-        news = self.news(position)
-        return None if news is None or news.lost else news.events
-
     def covers(self, position: Cursor) -> bool:
         """Return whether `news` has an answer for a position, without making it: compares numbers, copies no event."""
         window = self._window  # replaced as a whole, and its ends only rise: an answer without the lock is a moment old

@@ -30,6 +30,7 @@ from ..channels.names import RESERVED
 from ..cursor import Cursor
 from ..errors import LogError
 from ..event import Event
+from ..follow.hub import News
 from ..reading import PAGE_EVENTS, Reading, page
 from ..serve.endpoints import Endpoints
 from ..serve.runtime import Runtime
@@ -123,14 +124,15 @@ class FanOut:
         if not self.held:
             return  # woken late: while nothing is registered, a position would not be kept up to date
         here = self.position
-        events = self._hub.since(here) if here is not None else None
-        if here is None or events is None:
+        news = self._hub.news(here) if here is not None else None
+        if here is None or news is None:
             self._resync()
-        elif events and self._end_revoked(events):
-            tail = Cursor(events[-1].epoch, events[-1].offset)
-            for group, theirs in self.groups.owed(events).items():
-                self._send(group, theirs, here, tail)
-            self._move(tail)
+        elif news.end != here and self._end_revoked(news):
+            # First: a group of which something may be missing must not be sent what comes after that.
+            self._read_on({group for name in news.lost for group in self.groups.reading(name)}, here)
+            for group, theirs in self.groups.owed(news.events).items():
+                self._send(group, theirs, here, news.end)
+            self._move(news.end)
 
     def join(self, subscription: Subscription, requests: list[HeldRequest], cursor: Cursor) -> bool:
         """Let requests at `cursor` join their group, and send them what lies between; False: only the log has that."""
@@ -241,20 +243,24 @@ class FanOut:
         self._move(tail)
         if before is None:
             return
-        for group in list(self.groups):
-            self._catching_up.begin(group.subscription, self.groups.take(group), before)
+        self._read_on(list(self.groups), before)
 
-    def _end_revoked(self, events: list[Event] | None = None) -> bool:
+    def _read_on(self, groups: Iterable[Group], position: Cursor) -> None:
+        """Have the log read, from a position, for groups of whose channels the window has not everything after it."""
+        for group in groups:
+            self._catching_up.begin(group.subscription, self.groups.take(group), position)
+
+    def _end_revoked(self, news: News | None = None) -> bool:
         """Say goodbye to requests whose grants are revoked, or whose channels another app guards now.
 
         Args:
-            events: what is new; None: not known.
+            news: what is new; None: not known.
 
         Returns:
             False if the log cannot say which, and it is tried again soon.
         """
         # See SECURITY.md: revocation-ends-lines
-        if events is not None and not any(event.channel == RESERVED for event in events):
+        if news is not None and RESERVED not in {*news.lost, *(event.channel for event in news.events)}:
             return True
         try:
             closed = {group for group in self.groups if self._runtime.apps.closes(group.subscription.items)}
