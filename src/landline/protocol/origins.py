@@ -19,7 +19,7 @@ _FORM = re.compile(r"([a-z][a-z0-9+.-]*)://(\*\.)?([a-z0-9_-]+(?:\.[a-z0-9_-]+)*
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 # See SECURITY.md: origins-star-is-one-label
 _LABEL = "[a-z0-9_-]+"
-_EXPOSED = (("Access-Control-Expose-Headers", "Landline-Interval, Landline-Hold, Retry-After, ETag"),)
+_EXPOSED = (("Access-Control-Expose-Headers", "Landline-Interval, Landline-Hold, Retry-After, ETag, Date"),)
 PREFLIGHT_AGE = 600
 """Seconds for which a browser need not ask again whether it may ask."""
 _EMBEDDED = ("object", "embed")
