@@ -78,7 +78,14 @@ class App:
         self.runtime: Runtime = self.flask.extensions["landline"]
 
     def ask(
-        self, query: str, *, method: str = "GET", path: str = f"{PREFIX}/poll", threads: bool = False, **headers: str
+        self,
+        query: str,
+        *,
+        method: str = "GET",
+        path: str = f"{PREFIX}/poll",
+        threads: bool = False,
+        remote: str = "127.0.0.1",
+        **headers: str,
     ) -> Answer:
         """Make one request, checked against PEP 3333 in both directions.
 
@@ -97,7 +104,7 @@ class App:
             "SERVER_NAME": "localhost",
             "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1",
-            "REMOTE_ADDR": "127.0.0.1",
+            "REMOTE_ADDR": remote,
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
             "wsgi.input": BytesIO(),

@@ -10,7 +10,7 @@ from landline.hosts.wsgi.middleware import POSITION
 from landline.protocol.openapi import describe
 from landline.protocol.origins import Origins
 from landline.protocol.problem import method_refused, not_here, problem
-from landline.serve.endpoints import ALL
+from landline.serve.offers import ALL
 from landline.serve.runtime import Runtime
 from markupsafe import Markup
 

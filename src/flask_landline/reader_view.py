@@ -21,6 +21,7 @@ from landline.app import Consent, Cookies
 from landline.channels.channel import Resolved
 from landline.errors import Refusal, UsageError
 from landline.hosts.wsgi.middleware import VISIT
+from landline.protocol.endpoints import ENDPOINTS
 from landline.protocol.problem import app_failed, not_allowed
 from landline.protocol.request import Request
 from werkzeug.exceptions import HTTPException
@@ -83,8 +84,8 @@ class ReaderView:
 
 def add_view(blueprint: Blueprint) -> None:
     """Add the view in which reader functions are called, at the wire's own addresses."""
-    for name in ("poll", "events", "ws"):
-        blueprint.add_url_rule(f"/{name}", "read", _read)
+    for endpoint in ENDPOINTS:
+        blueprint.add_url_rule(f"/{endpoint.name}", "read", _read)
 
 
 def _read() -> tuple[str, int]:

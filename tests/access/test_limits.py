@@ -1,6 +1,7 @@
 """What one address may have, and whose address it is."""
 
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
@@ -13,7 +14,7 @@ from landline.times import Times
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from tests.apps import App
+from tests.apps import Answer, App
 
 OTHERS = "198.51.100.7"
 
@@ -68,6 +69,50 @@ def test_who_asks_too_often_is_told_when_to_come_back(clock: Clock) -> None:
         waits.add(caught.value.retry_after)
     assert waits == set(range(3, 13))  # two seconds until there is a turn; and not all of them at that moment
     limits.check(OTHERS)
+
+
+def test_channels_about_which_the_app_is_asked_count_each_but_never_shut_a_page_out(clock: Clock) -> None:
+    limits = limits_of(clock, max_polls_per_address=4.0)  # forty at once
+    limits.check("192.0.2.1", 15)
+    assert asked(limits, "192.0.2.1", 100) == 25
+    clock.advance(3600)
+    for _ in range(2):
+        limits.check("192.0.2.1", 1000)  # as twenty
+    with pytest.raises(Refusal):
+        limits.check("192.0.2.1", 1000)
+    clock.advance(5)
+    limits.check("192.0.2.1", 1000)
+
+
+def test_poll_of_many_closed_channels_has_the_app_asked_about_as_many_as_its_address_may(
+    make_app: Callable[..., App],
+) -> None:
+    """With a grant the app is not asked, and it is one request again."""
+    app = make_app(max_polls_per_address=1)
+    app.flask.secret_key = "key"
+    functions: list[int] = []
+
+    def may_read(room_id: int) -> bool:
+        functions.append(room_id)
+        return True
+
+    app.live.channel("room/<int:room_id>").reader(may_read)
+
+    def ask(first: int, remote: str, **more: str) -> Answer:
+        return app.ask(
+            urlencode([("channel", f"room/{first + number}") for number in range(4)] + list(more.items())),
+            remote=remote,
+        )
+
+    first = ask(0, "192.0.2.1")
+    statuses = [first.status] + [ask(first, "192.0.2.1").status for first in range(10, 100, 10)]
+    assert statuses[:2] == [200, 200]
+    assert set(statuses[3:]) == {429}
+    assert len(functions) == 4 * statuses.count(200)
+    grant = first.json["grant"]["token"]
+    statuses = [ask(0, "192.0.2.2", grant=grant, cursor="start").status for _ in range(12)]
+    assert statuses[:10] == [200] * 10
+    assert 429 in statuses
 
 
 def test_no_limit_counts_nobody(clock: Clock) -> None:

@@ -13,7 +13,7 @@ from flask_landline import Landline
 from flask_login import LoginManager, UserMixin, login_required, login_user
 from landline.protocol.reply import Reply
 from landline.protocol.request import Request
-from landline.serve.endpoints import ALL
+from landline.serve.offers import ALL
 from landline.serve.subscription import Subscription
 from werkzeug.middleware.proxy_fix import ProxyFix
 

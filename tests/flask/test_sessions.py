@@ -17,7 +17,7 @@ from flask_session import Session
 from itsdangerous import TimestampSigner
 from landline.protocol.reply import Reply
 from landline.protocol.request import Request
-from landline.serve.endpoints import ALL
+from landline.serve.offers import ALL
 from landline.testing import Clock
 
 from tests.apps import App

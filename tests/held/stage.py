@@ -19,7 +19,8 @@ from landline.cursor import Cursor
 from landline.loop.thread import SideLoop
 from landline.protocol.reply import Reply
 from landline.protocol.request import Request
-from landline.serve.endpoints import ALL, Endpoints
+from landline.serve.endpoints import Endpoints
+from landline.serve.offers import ALL
 from landline.serve.runtime import Runtime
 from landline.serve.subscription import Subscription
 from websockets.frames import Opcode

@@ -25,7 +25,7 @@ from landline.loop.http import Connection
 from landline.loop.listener import Listener
 from landline.protocol.request import Request
 from landline.reading import Reading
-from landline.serve.endpoints import ALL
+from landline.serve.offers import ALL
 from landline.serve.subscription import Subscription
 
 from tests.held.stage import PAGE, ROUNDS, Client, Stage, received
@@ -248,6 +248,7 @@ def test_who_reads_for_an_answered_poll_tells_nothing_to_the_next_one(
         connection = Connection(listener, ours, "-")
         slow: Future[Any] = Future()
         monkeypatch.setattr(stage.runtime.hub, "peek", lambda *_: None)
+        monkeypatch.setattr(stage.endpoints, "_is_at_hand", lambda *_: True)  # its own look comes before the slow one
         monkeypatch.setattr(stage.side, "_executor", SimpleNamespace(submit=lambda *_: slow))
         cursor = Cursor(stage.epoch, 0)
         theirs.sendall(f"GET /landline/poll?channel=news&cursor={cursor}&wait=20 HTTP/1.1\r\nHost: x\r\n\r\n".encode())

@@ -3,13 +3,15 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from flask_landline import Refusal
 from landline.loop import thread as sideloop
 from landline.loop.deadlines import Deadlines
 from landline.protocol.request import Request
-from landline.serve.endpoints import ALL, POLL_ONLY, Endpoints
+from landline.serve.endpoints import Endpoints
+from landline.serve.offers import ALL, POLL_ONLY
 from landline.serve.pressure import STRETCH, Meter
 from landline.serve.subscription import Subscription
 from landline.testing import Clock
@@ -88,9 +90,58 @@ def test_idle_polls_are_counted_and_so_are_all_others(orders: App, meter: Meter)
     before = meter._polls
     for _ in range(10):
         orders.poll("orders", cursor=cursor)
-    orders.poll("nothing")
+    orders.poll("orders", cursor="start")
     orders.ask("channel=orders", path="/landline/events")
     assert meter._polls == before + 12
+
+
+REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("channel=nothing", {}),
+    ("channel=orders&chanel=x", {}),
+    ("channel=orders&cursor=7", {}),
+    ("", {}),
+    ("channel=orders", {"method": "POST"}),
+    ("channel=orders", {"sec_fetch_dest": "embed"}),
+    ("channel=secret", {}),
+)
+
+
+def test_a_thousand_refused_requests_a_second_change_nobodys_interval(
+    make_app: Callable[..., App], clock: Clock
+) -> None:
+    """The dimension is the kind of refusal; the rate is fixed at a thousand a second, beside one poll that counts."""
+    app = make_app(poll_capacity=50)
+    app.flask.secret_key = "key"
+    app.live.channel("orders")
+    app.live.channel("secret").reader(lambda: False)
+    meter = wire_of(app).meter
+    meter._clock = clock
+    meter.after_fork()
+    refused = 0
+    for second in range(len(REFUSED)):
+        query, more = REFUSED[second]
+        for _ in range(1000):
+            refused += app.ask(query, **more).status // 100 == 4
+        clock.advance(1.0)
+        assert app.poll("orders").json["advice"]["interval"] == 2.0
+        clock.advance(1.0)
+        assert app.poll("orders").json["advice"]["interval"] == 2.0
+    assert refused == 1000 * len(REFUSED)
+
+
+def test_those_refused_for_their_number_change_nobodys_interval(make_app: Callable[..., App], clock: Clock) -> None:
+    app = make_app(poll_capacity=50, max_polls_per_address=1)
+    app.live.channel("orders")
+    meter = wire_of(app).meter
+    meter._clock = clock
+    meter.after_fork()
+    statuses = Counter(app.ask("channel=orders", remote="192.0.2.1").status for _ in range(1000))
+    assert statuses[429] >= 900
+    clock.advance(1.0)
+    for _ in range(2):
+        answer = app.ask("channel=orders", remote="192.0.2.2")
+        assert answer.json["advice"]["interval"] == 2.0
+        clock.advance(1.0)
 
 
 def test_full_process_offers_polls_alone_until_there_is_room(orders: App, meter: Meter, clock: Clock) -> None:
@@ -172,7 +223,7 @@ def test_poll_for_which_there_is_no_room_after_all_is_a_short_one(orders: App) -
         path, _, query = asked.partition("?")
         held = endpoints.handle(Request("GET", f"/landline/{path}", query, {}, "127.0.0.1"), ALL)
         assert isinstance(held, Subscription)
-        replies.append(endpoints.unheld(held, refusal))
+        replies.append(endpoints.answer_now(held, refusal))
     assert [reply.status for reply in replies] == ["200 OK", "503 Service Unavailable"]
     answer = json.loads(replies[0].body)
     assert (answer["data"], answer["cursor"], answer["advice"]["transports"]) == (None, cursor, ["poll"])

@@ -10,7 +10,7 @@ from flask_landline import Refusal
 from jsonschema import Draft202012Validator
 from landline.protocol import problem, request
 from landline.protocol.openapi import describe
-from landline.serve import endpoints as endpoints
+from landline.serve.offers import ALL
 
 from tests.apps import PREFIX, Answer, App
 
@@ -74,7 +74,7 @@ def test_every_code_is_described_with_its_statuses(described: dict[str, Any]) ->
 
 def test_transports_are_those_that_are_offered(described: dict[str, Any]) -> None:
     transports = described["components"]["schemas"]["Advice"]["properties"]["transports"]
-    assert transports["items"]["enum"] == list(endpoints.ALL)
+    assert transports["items"]["enum"] == list(ALL)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +191,6 @@ def test_unchanged_is_as_described(described: dict[str, Any], orders: App) -> No
 
 
 def test_description_follows_the_configuration() -> None:
-    paths = describe("/live/line", endpoints.ALL, 7.5)["paths"]
+    paths = describe("/live/line", ALL, 7.5)["paths"]
     assert list(paths) == ["/live/line/poll", "/live/line/events", "/live/line/ws"]
     assert "up to 7.5 s" in paths["/live/line/poll"]["get"]["description"]

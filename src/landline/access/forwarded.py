@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
 
 from ..app import Believed
 from ..protocol.origins import Site
@@ -22,20 +21,6 @@ from ..protocol.request import Request
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 """What a proxy may call a request's scheme: Traefik says `wss` of a handshake."""
-
-
-class Keys(NamedTuple):
-    """How the headers are called that say which host a request is for."""
-
-    host: str
-    forwarded_host: str
-    forwarded_port: str
-
-
-HEADERS = Keys("host", "x-forwarded-host", "x-forwarded-port")
-"""In a request's headers."""
-ENVIRON = Keys("HTTP_HOST", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT")
-"""In a WSGI environment."""
 
 
 class Forwarded:
@@ -75,18 +60,18 @@ class Forwarded:
         scheme, host = _site(self._seen, request)
         return f"{scheme}://{_bare(host)}" if host else ""
 
-    def seen_host(self, values: Mapping[str, Any], keys: Keys = HEADERS) -> str:
-        """Return a request's host as the app has it; of headers, or with other keys of a WSGI environment."""
-        return _bare(_host(self._seen, values, keys))
+    def seen_host(self, headers: Mapping[str, str]) -> str:
+        """Return a request's host as the app has it."""
+        return _bare(_host(self._seen, headers))
 
 
-def _host(hops: Believed, values: Mapping[str, Any], keys: Keys) -> str:
+def _host(hops: Believed, headers: Mapping[str, str]) -> str:
     """Return a request's host, with its port if it is named."""
-    host: str = values.get(keys.host) or ""
+    host = headers.get("host") or ""
     if not (hops.host or hops.port):
         return host
-    host = _word(hops.host, values.get(keys.forwarded_host)) or host
-    port = _word(hops.port, values.get(keys.forwarded_port))
+    host = _word(hops.host, headers.get("x-forwarded-host")) or host
+    port = _word(hops.port, headers.get("x-forwarded-port"))
     if port and host:
         bare = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
         host = f"{bare}:{port}"
@@ -97,7 +82,7 @@ def _site(hops: Believed, request: Request) -> Site:
     """Return a request's scheme and host."""
     scheme = "http" if request.environ is None else str(request.environ.get("wsgi.url_scheme", "http"))
     scheme = _word(hops.proto, request.headers.get("x-forwarded-proto")) or scheme
-    return Site(_SCHEMES.get(scheme.lower(), "http"), _host(hops, request.headers, HEADERS))
+    return Site(_SCHEMES.get(scheme.lower(), "http"), _host(hops, request.headers))
 
 
 def _word(hops: int, values: str | None) -> str | None:

@@ -24,7 +24,7 @@ from itsdangerous import BadData
 
 from ..config import Config
 from ..cursor import Cursor
-from .forwarded import ENVIRON, Forwarded
+from .forwarded import Forwarded
 from .keys import Keys
 
 RENEW_BEFORE = 0.25
@@ -99,7 +99,6 @@ class Grants:
         self._rand = rand
         # See SECURITY.md: grant-is-for-configured-headers
         self._headers = tuple(name.lower() for name in config.credentials)
-        self._environ_keys = tuple("HTTP_" + name.upper().replace("-", "_") for name in config.credentials)
         self._known: dict[bytes, _Signed] = {}
         """What good tokens say, by a hash of them and all that they are signed for."""
 
@@ -162,12 +161,8 @@ class Grants:
         # See SECURITY.md: line-ends-with-its-grant, line-ends-with-its-grant-whatever-the-clock
         return min(max(0.0, grant.expires - self._clock()), self._age)
 
-    def credentials(self, environ: Mapping[str, Any]) -> Credentials:
-        """Return what a grant is bound to, of a WSGI environment."""
-        return (self._forwarded.seen_host(environ, ENVIRON), *[environ.get(key) for key in self._environ_keys])
-
     def credentials_of(self, headers: Mapping[str, str]) -> Credentials:
-        """Return the same of headers, names in lower case.
+        """Return what a grant is bound to, of a request's headers, names in lower case.
 
         The host is among it: the app may let a reader read at one host and not at another, where the same channel has
         another snapshot, and the reader may send the one host's cookies to the other by hand.

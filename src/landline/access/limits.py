@@ -79,14 +79,20 @@ class Limits:
         # See SECURITY.md: idle-polls-per-address
         return not self._rate or self._wait(remote) <= 0
 
-    def check(self, remote: str) -> None:
-        """Take in one more request of an address.
+    def check(self, remote: str, turns: int = 1) -> None:
+        """Take in what an address asks for.
+
+        Args:
+            remote: the address.
+            turns: 1 for a request, and one for each further channel about which the app is asked: a request may name
+                a hundred, and each takes the app's time. They never take more than half of what an address may have
+                at once, so that a page with many channels can still be opened.
 
         Raises:
             Refusal: `slow-down`, with a time to come back that is another one for each: many may be behind one address.
         """
         # See SECURITY.md: polls-per-address
-        wait = self._wait(remote) if self._rate else 0.0
+        wait = self._wait(remote, turns) if self._rate else 0.0
         if wait > 0:
             # See SECURITY.md: slowed-down-do-not-come-back-together
             raise slow_down(self._rate, math.ceil(wait + BURST * self._random()))
@@ -115,8 +121,8 @@ class Limits:
             if held > 0:
                 self._held[key] = held
 
-    def _wait(self, remote: str) -> float:
-        """Take a request's turn; return the seconds until there is one, and take none, if there is none now.
+    def _wait(self, remote: str, turns: int = 1) -> float:
+        """Take a request's turns; return the seconds until there is one, and take none, if there is none now.
 
         A token bucket, kept as the one time at which it will be full again (GCRA, ATM Forum, TM 4.0, 1996).
         """
@@ -127,9 +133,11 @@ class Limits:
         with self._lock:
             # See SECURITY.md: who-keeps-asking-is-not-forgotten
             full_at = max(self._seen.get(key) or self._seen_before.get(key, 0.0), now)
-            wait = full_at + each - now - max(BURST, LEAST_BURST * each)
+            at_once = max(BURST, LEAST_BURST * each)
+            taken = min(turns * each, at_once / 2)
+            wait = full_at + taken - now - at_once
             # Also if it is refused: who asks is not to be forgotten for it.
-            self._seen[key] = full_at if wait > 0 else full_at + each
+            self._seen[key] = full_at if wait > 0 else full_at + taken
             # See SECURITY.md: addresses-are-forgotten
             if len(self._seen) >= ADDRESSES:
                 self._seen, self._seen_before = {}, self._seen

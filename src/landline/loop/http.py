@@ -6,22 +6,23 @@ bytes each time, which are looked up as they are. Parsing a browser's dozen head
 
 from __future__ import annotations
 
-import functools
 import socket
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httptools
 
-from ..access.grants import Credentials
 from ..errors import Refusal
 from ..protocol.head import check_head, split_target
-from ..protocol.origins import is_from_elsewhere
 from ..protocol.problem import not_here, problem
 from ..protocol.reply import Reply
 from ..protocol.request import Request, bad_request, without_ignored
-from ..serve.endpoints import ALL, POLL_ONLY, STREAM_OR_POLL, is_with_grant
-from ..serve.subscription import Subscription
+from ..serve.answering import Outcome
+from ..serve.offers import ALL, POLL_ONLY, STREAM_OR_POLL
+from ..serve.poll_key import PollKey
+from ..serve.steps import advance, fail
+from ..serve.subscription import Call, Subscription
 from .buffered import CHUNK
 from .held import Holder
 
@@ -40,22 +41,16 @@ MAX_PENDING = 1024 * 1024
 """Bytes of answers that may wait for one client to take them: four polls full of events."""
 
 
-class PollKey(NamedTuple):
-    """What a poll asks that may be answered as it was before.
+class Known(NamedTuple):
+    """A plain poll, as the same bytes ask it again."""
 
-    It is a GET without `If-None-Match`, without `Origin`, and not a foreign page's.
-    """
-
-    query: str
+    poll_key: PollKey
     offer: tuple[str, ...]
     """What its client can be offered."""
-    credentials: Credentials
     forwarded: str | None
     """Its `X-Forwarded-For`."""
     keep: bool
     """Whether the connection is for more than this."""
-    repeats: bool
-    """Whether the same bytes may come again: a client that writes another `_` each time never sends them twice."""
 
 
 class Pending(NamedTuple):
@@ -64,7 +59,10 @@ class Pending(NamedTuple):
     request: Request
     offer: tuple[str, ...]
     keep: bool
-    poll_key: PollKey | None
+    known: Known | None
+    """Of a plain poll."""
+    repeats: bool
+    """Whether the same bytes may come again: a client that writes another `_` each time never sends them twice."""
 
 
 class Connection(Holder):
@@ -151,19 +149,10 @@ class Connection(Holder):
         # A proxy that speaks HTTP/1.0 has no Upgrade (RFC 9110 §7.8).
         offer = STREAM_OR_POLL if self._parser.get_http_version() == "1.0" else ALL
         forwarded = headers.get("x-forwarded-for")
-        poll_key = None
-        # See SECURITY.md: foreign-polls-are-not-known
-        if (
-            method == "GET"
-            and path == endpoints.poll_path
-            and "if-none-match" not in headers
-            and "origin" not in headers
-            and not is_from_elsewhere(headers.get("sec-fetch-dest"), headers.get("sec-fetch-site"))
-        ):
-            credentials = endpoints.authorizer.grants.credentials_of(headers) if is_with_grant(query) else ()
-            poll_key = PollKey(query, offer, credentials, forwarded, keep, query == asked)
         request = Request(method, path, query, headers, endpoints.limits.address(self._peer, forwarded))
-        self._queue.append(Pending(request, offer, keep, poll_key))
+        poll_key = endpoints.poll_key(request)
+        known = None if poll_key is None else Known(poll_key, offer, forwarded, keep)
+        self._queue.append(Pending(request, offer, keep, known, query == asked))
 
     @property
     def resting(self) -> bool:
@@ -195,8 +184,8 @@ class Connection(Holder):
 
     def _received(self, data: bytes) -> None:
         # Where a request begins its bytes alone decide what it is, and whoever polls sends the same ones again.
-        poll_key = self._listener.known.get(data)
-        if poll_key is not None and self._begins and self._answer_cached(poll_key):
+        known = self._listener.known.get(data)
+        if known is not None and self._begins and self._answer_cached(known):
             self._size, self._begun = 0, None
         elif not data:
             self.close("done" if self.finishing else "gone")
@@ -240,9 +229,9 @@ class Connection(Holder):
 
     def _note(self, data: bytes) -> None:
         """Know a poll by its bytes from now on, if they were one, and nothing more."""
-        poll_key = self._queue[0].poll_key if len(self._queue) == 1 and not self._within else None
-        if poll_key is not None and poll_key.repeats:
-            self._listener.know(data, poll_key)
+        pending = self._queue[0] if len(self._queue) == 1 and not self._within else None
+        if pending is not None and pending.known is not None and pending.repeats:
+            self._listener.know(data, pending.known)
 
     def _next(self) -> None:
         """Answer the requests that have come in, in their order."""
@@ -250,48 +239,56 @@ class Connection(Holder):
         while self._queue and not self._busy and self.open:
             pending = self._queue.pop(0)
             request, keep = pending.request, pending.keep
-            if pending.poll_key is not None and self._answer_cached(pending.poll_key):
+            if pending.known is not None and self._answer_cached(pending.known):
                 continue
-            transports = POLL_ONLY if self._listener.sideloop.full else pending.offer
             if request.path not in endpoints.paths:
                 self._answer(not_here(request.path, endpoints.paths), keep, head_only=request.method == "HEAD")
-            elif endpoints.needs_app(request):
+                continue
+            transports = POLL_ONLY if self._listener.sideloop.full else pending.offer
+            poll_key = None if pending.known is None else pending.known.poll_key
+            steps = endpoints.steps(request, transports, poll_key, close=not keep)
+            step = advance(steps)
+            if isinstance(step, Call):
                 self._busy = True
                 self.loop.remove_reader(self.sock)
-                self._listener.sideloop.spawn(self._handle_slowly(request, transports, keep))
+                self._listener.sideloop.spawn(self._take_steps(steps, step, request, keep))
             else:
-                self._finish(request, keep, endpoints.handle(request, transports, close=not keep))
+                self._finish(request, keep, step)
 
-    def _answer_cached(self, poll_key: PollKey) -> bool:
+    def _answer_cached(self, known: Known) -> bool:
         """Answer a poll as the same one was answered before; False if it was not, or something is new since."""
         listener = self._listener
         remote = self._peer
-        if poll_key.forwarded is not None:
-            remote = listener.endpoints.limits.address(remote, poll_key.forwarded)
-        transports = POLL_ONLY if listener.sideloop.full else poll_key.offer
-        outcome = listener.endpoints.cached(
-            poll_key.query, transports, poll_key.credentials, remote, close=not poll_key.keep
-        )
+        if known.forwarded is not None:
+            remote = listener.endpoints.limits.address(remote, known.forwarded)
+        transports = POLL_ONLY if listener.sideloop.full else known.offer
+        outcome = listener.endpoints.cached(known.poll_key, transports, remote, close=not known.keep)
         if isinstance(outcome, Reply):
-            self._answer(outcome, poll_key.keep)
+            self._answer(outcome, known.keep)
         elif outcome is not None:
-            self._hold(outcome, remote, poll_key.keep)
+            self._hold(outcome, remote, known.keep)
         return outcome is not None
 
-    async def _handle_slowly(self, request: Request, transports: tuple[str, ...], keep: bool) -> None:
-        """Answer in a thread: functions of the app may take their time."""
-        handle = functools.partial(self._listener.endpoints.handle, close=not keep)
+    async def _take_steps(self, steps: Generator[Call, Any, Outcome], call: Call, request: Request, keep: bool) -> None:
+        """Answer a request whose functions of the app, or whose look into the log, may take their time."""
+        step: Call | Outcome = call
         try:
-            outcome = await self._listener.sideloop.call(handle, request, transports)
+            while isinstance(step, Call):
+                try:
+                    value = await self._listener.sideloop.call(step.function)
+                except Exception as error:  # noqa: BLE001  it is the generator's
+                    step = fail(steps, error)
+                else:
+                    step = advance(steps, value)
         except BaseException:
-            self.close("failed")  # else nobody would watch it any more
+            self.close("failed")  # else nothing would watch it any more
             raise
         self._busy = False
         self.loop.add_reader(self.sock, self._readable)
-        self._finish(request, keep, outcome)
+        self._finish(request, keep, step)
         self._next()
 
-    def _finish(self, request: Request, keep: bool, outcome: Reply | Subscription) -> None:
+    def _finish(self, request: Request, keep: bool, outcome: Outcome) -> None:
         if isinstance(outcome, Reply):
             self._answer(outcome, keep, head_only=request.method == "HEAD")
         else:
@@ -305,7 +302,7 @@ class Connection(Holder):
                 raise self._listener.endpoints.busy("This client has not taken its other answers yet.")
             sideloop.admit(remote)
         except Refusal as refusal:
-            self._answer(self._listener.endpoints.unheld(subscription, refusal), keep)
+            self._answer(self._listener.endpoints.answer_now(subscription, refusal), keep)
             return
         self._busy = True
         if subscription.transport.ends:

@@ -26,7 +26,7 @@ from ..serve.endpoints import Endpoints
 from .buffered import prepare
 from .claim import Claim, path_of
 from .deadlines import Deadlines
-from .http import Connection, PollKey
+from .http import Connection, Known
 from .thread import SideLoop
 
 OPEN_AGAIN = 5.0
@@ -69,7 +69,7 @@ class Listener:
         self._said = ""
         self._again: asyncio.TimerHandle | None = None
         self.connections: set[Connection] = set()
-        self.known: dict[bytes, PollKey] = {}
+        self.known: dict[bytes, Known] = {}
         """Plain polls by their bytes, for connections that begin to read one."""
         self.after_fork()
         forks.register(self)
@@ -120,14 +120,14 @@ class Listener:
         """Whether the door is closed, and connections are to end with what they are answered."""
         return not self._started
 
-    def know(self, data: bytes, poll_key: PollKey) -> None:
+    def know(self, data: bytes, known: Known) -> None:
         """Take note of a poll, to know it by its bytes when it comes again."""
         # See SECURITY.md: known-polls-are-short
         if len(data) <= _KNOWN_SIZE:
             # See SECURITY.md: known-polls-are-bounded
             if len(self.known) >= KNOWN:
                 self.known.clear()
-            self.known[data] = poll_key
+            self.known[data] = known
 
     def _begin(self) -> None:
         self.loop = asyncio.get_running_loop()

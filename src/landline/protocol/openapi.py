@@ -12,16 +12,14 @@ from typing import Any
 
 from ..cursor import FORM
 from ..reading import PAGE_EVENTS
+from .endpoints import ENDPOINTS, EVENTS, POLL, SOCKET, Endpoint
 from .problem import KINDS
 from .request import (
     IGNORED,
     LAST_EVENT_ID,
     MAX_CHANNELS,
     MAX_NONCE,
-    POLL_PARAMETERS,
     SECONDS,
-    SOCKET_PARAMETERS,
-    STREAM_PARAMETERS,
 )
 
 _WIRE_VERSION = "1"
@@ -58,21 +56,16 @@ def describe(prefix: str, transports: Sequence[str], hold: float) -> dict[str, A
         transports: the names of the transports there are.
         hold: seconds a request may be held, at most.
     """
-    poll = _operation("poll", "Ask what is new.", POLL_PARAMETERS, "If-None-Match", "The `ETag` of an earlier answer.")
-    poll["description"] = f"`wait` is granted up to {hold:g} s, and less as the advice says."
-    poll["responses"] = {"200": _answer(), "304": _unchanged(), **_refusals()}
-    events = _operation(
-        "events",
-        "Open a stream of server-sent events.",
-        STREAM_PARAMETERS,
-        "Last-Event-ID",
-        "The `id` of the last event; wins over `lastEventId`, and that over `cursor`.",
-    )
+    operations = {endpoint.name: _operation(endpoint) for endpoint in ENDPOINTS}
+    operations[POLL.name]["description"] = f"`wait` is granted up to {hold:g} s, and less as the advice says."
     stream = {"description": "The stream; it begins with a hello.", "content": {"text/event-stream": {}}}
-    events["responses"] = {"200": stream, **_refusals()}
-    socket = _operation("ws", "Open a WebSocket: each message is the body of a poll's answer.", SOCKET_PARAMETERS)
-    socket["responses"] = {"101": {"description": "The socket is open; it begins with a hello."}, **_refusals()}
-    operations = {"poll": poll, "events": events, "ws": socket}
+    answers = {
+        POLL.name: {"200": _answer(), "304": _unchanged()},
+        EVENTS.name: {"200": stream},
+        SOCKET.name: {"101": {"description": "The socket is open; it begins with a hello."}},
+    }
+    for name, operation in operations.items():
+        operation["responses"] = {**answers[name], **_refusals()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Landline", "version": _WIRE_VERSION, "description": "Live updates over plain HTTP."},
@@ -81,17 +74,15 @@ def describe(prefix: str, transports: Sequence[str], hold: float) -> dict[str, A
     }
 
 
-def _operation(
-    name: str, summary: str, parameters: Sequence[str], header: str | None = None, meaning: str = ""
-) -> dict[str, Any]:
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
     described: list[dict[str, Any]] = []
-    for parameter in parameters:
+    for parameter in endpoint.parameters:
         description, schema = _PARAMETERS[parameter]
         item = {"name": parameter, "in": "query", "description": description, "schema": schema}
         described.append(item | {"required": True} if parameter == "channel" else item)
-    if header is not None:
-        described.append({"name": header, "in": "header", "description": meaning, "schema": _STRING})
-    return {"operationId": name, "summary": summary, "parameters": described}
+    if endpoint.header is not None:
+        described.append({"name": endpoint.header, "in": "header", "description": endpoint.meaning, "schema": _STRING})
+    return {"operationId": endpoint.name, "summary": endpoint.summary, "parameters": described}
 
 
 def _answer() -> dict[str, Any]:

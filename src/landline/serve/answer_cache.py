@@ -14,22 +14,25 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from ..access.grants import Credentials
 from ..protocol.reply import Reply
+from .poll_key import PollKey
 
 if TYPE_CHECKING:
     from .subscription import Subscription
 
 MOST = 1024
 """Outcomes remembered: one for each set of channels and cursor that equal readers ask with."""
-MOST_BYTES = 1024 * 1024
-"""Bytes of answers remembered: some news for many, or a long page for those who come back together. Each answer may
-have its bytes twice, with a head (see `Reply.encode`)."""
+MOST_BYTES = 4 * 1024 * 1024
+"""Bytes of all outcomes and the questions they belong to: some news for many, or a long page for those who come back
+together."""
+OVERHEAD = 1024
+"""Bytes of an outcome beside what is counted: entry, key, headers, cursor, a `Reply` or a `Subscription`."""
 LONGEST_KEY = 4096
-"""Characters of a query and its credentials whose outcome is remembered: nobody must fill the memory with long ones."""
+"""Characters of a query and its credentials whose outcome is remembered: one client's long ones would drive the others'
+out, and few are asked twice."""
 
-Key = tuple[str, tuple[str, ...], Credentials, bool]
-"""Query, what can be offered, credentials that its grant is bound to, whether the connection closes."""
+Key = tuple[PollKey, tuple[str, ...], bool]
+"""Question, what can be offered, whether the connection closes."""
 Entry = tuple[object, float | None, float | None, "Reply | Subscription"]
 """The hub's mark at which it was true, until when its grant is good, until when its events may be given (both Unix
 seconds; None: for good), and the outcome."""
@@ -52,13 +55,13 @@ class AnswerCache:
 
     def put(self, key: Key, entry: Entry) -> None:
         """Remember what became of a question, unless that would take too much room."""
-        size = _size(entry)
+        size = _size(key, entry)
         # See SECURITY.md: long-queries-are-not-remembered
-        if sum(len(text or "") for text in (key[0], *key[2])) > LONGEST_KEY or size > MOST_BYTES // 4:
+        if _length(key) > LONGEST_KEY or size > MOST_BYTES // 4:
             return
         with self._lock:
             before = self._entries.pop(key, None)
-            self._bytes += size - (_size(before) if before is not None else 0)
+            self._bytes += size - (_size(key, before) if before is not None else 0)
             # See SECURITY.md: remembered-answers-are-bounded
             if len(self._entries) >= MOST or self._bytes > MOST_BYTES:
                 self._entries.clear()
@@ -66,5 +69,16 @@ class AnswerCache:
             self._entries[key] = entry
 
 
-def _size(entry: Entry) -> int:
-    return len(entry[3].body) if isinstance(entry[3], Reply) else 0
+def _length(key: Key) -> int:
+    return len(key[0].query) + sum(len(text or "") for text in key[0].credentials)
+
+
+def _size(key: Key, entry: Entry) -> int:
+    """Return the bytes of an entry, about."""
+    outcome = entry[3]
+    if isinstance(outcome, Reply):
+        kept = 2 * len(outcome.body)  # the second time with a head (see `Reply.encode`)
+    else:
+        # Names and parts of channels, which are parts of the query, and the grant's token, which is in it too.
+        kept = 2 * len(outcome.query) + 200 * len(outcome.names)
+    return OVERHEAD + _length(key) + kept

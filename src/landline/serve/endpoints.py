@@ -1,92 +1,80 @@
-"""The wire's three addresses, answered the same whichever door a request came through.
+"""The wire's three addresses, answered the same whichever host a request came through.
 
-A door hands a `Request` in, with the transports it can offer this client now, and gets back a `Reply` to send or a
-`Subscription` to keep. Nothing here knows of sockets.
+A host hands a `Request` in, with the transports it can offer this client now, and gets back a `Reply` to send or a
+`Subscription` to hold. Nothing here knows of sockets. An answer is four steps, each of which takes what the one before
+it has found, so that nothing is looked at twice:
+
+| step    | finds                                                       | may call                        |
+|---------|-------------------------------------------------------------|---------------------------------|
+| parse   | `Asked`: channels, position, what the page's origin may     | nothing                         |
+| admit   | `Admitted`: the grant that lets the reader read, the advice | the app's reader functions      |
+| read    | `Found`: events, snapshots                                  | sources, the log, snapshots     |
+| answer  | a `Reply`, or a `Subscription`                              | nothing                         |
+
+What may take its time is yielded as a `Call`: an event loop runs it in a thread, other hosts where they are.
+
+Invariants:
+
+- *Generation, admit, read, revoked meanwhile?, answer.* The hub's generation is taken before the reader is admitted: a
+  revocation from then on moves it, and voids the answer in the cache. That the grant is not revoked is made sure
+  between reading and answering, by the log's own end where the app has made snapshots.
+- *Cache, advice.* An answer is put into the cache that was there before its advice was looked up. When other advice is
+  due that cache is dropped, so no client is given the old advice for long.
+- What is refused (4xx) is not counted as a poll. Parsing needs neither app nor log; of reader functions an address may
+  have as many asked as its limit says.
+
+Safe to use from any thread: what is shared is replaced as a whole, or has locks of its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Generator, Iterable
+from functools import partial
+from typing import Any
 
-from ..access.authorizer import Admission, guarded
-from ..access.grants import Credentials, Grant
 from ..access.limits import Limits
-from ..access.refused import RefusedOrigins
-from ..app import Cookies
 from ..channels.channel import Resolved
-from ..cursor import NO_LIFE, Cursor, Position, Word
+from ..cursor import Cursor, Position, Word
 from ..errors import LogError, Refusal
 from ..event import Event
 from ..protocol.advice import Advice
-from ..protocol.origins import Headers, Origins, foreign_origin, refuse_embedded
-from ..protocol.poll import LongPoll, answer, cache_control
-from ..protocol.problem import app_failed, busy, log_unavailable, method_refused, problem, rights_change
+from ..protocol.endpoints import EVENTS, POLL, SOCKET
+from ..protocol.poll import LongPoll
+from ..protocol.problem import app_failed, busy, log_unavailable, problem, rights_change
 from ..protocol.reply import Reply
-from ..protocol.request import Query, Request, bad_request, parse_poll, parse_socket, parse_stream
-from ..protocol.sse import SSE, stream_head
-from ..protocol.transport import Transport
-from ..protocol.websocket import WebSocket, accept
+from ..protocol.request import Request, bad_request
+from ..protocol.sse import stream_head
 from ..reading import Reading
 from .answer_cache import AnswerCache
+from .answering import Admitted, Answers, Found, Outcome
+from .offers import POLL_ONLY, advices
+from .parsing import Asked, Parser, check_origin
+from .poll_key import PollKey
 from .pressure import Meter, Pressure
 from .runtime import Runtime
-from .subscription import Subscription
-
-ALL = ("websocket", "sse", "long-poll", "poll")
-STREAM_OR_POLL = ("sse", "long-poll", "poll")
-LONG_POLL = ("long-poll", "poll")
-POLL_ONLY = ("poll",)
+from .steps import run
+from .subscription import Call, Subscription
 
 ADMISSIONS = 3
 """Times that the app is asked about one request whose reader is revoked while it is answered. A revocation in each of
 these moments is no chance any more: the client is asked to come back."""
 
 
-class _Revoked(Exception):
-    """The reader was revoked between its admission and the end of the reading: the app is asked anew."""
-
-
-class Visit(NamedTuple):
-    """A request that was let through, on its way to an answer."""
-
-    request: Request
-    transports: tuple[str, ...]
-    close: bool
-    ask: Query
-    items: list[Resolved]
-    generation: object
-    """The hub's, from before it was let through."""
-    grant: Grant | None
-    headers: tuple[tuple[str, str], ...]
-    """For its answer: those of its origin, and `cookies`."""
-    site: str
-    """Scheme and host that its snapshots are made for; empty where none of its channels has one."""
-    is_foreign: bool
-    """Whether it is a page's that may not read the answer, so that it is not held."""
-    cookies: Cookies = ()
-    """What the app set as it was asked; an answer with any is this client's alone."""
-
-
 class Endpoints:
     """Answers polls, and opens streams and sockets.
 
-    Safe to use from any thread: what is shared is replaced as a whole, or looks after itself.
-
     Args:
-        state: the app's Landline.
+        runtime: the app's Landline.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self.authorizer = runtime.authorizer
         self._clock, self._random = runtime.times.wall, runtime.times.random
-        self._cache_control = cache_control(runtime.config.shared_cache)
-        self._origins = Origins(runtime.config.origins)
-        self._refused = RefusedOrigins(runtime.config.origins, clock=runtime.times.clock)
         config = runtime.config
-        self._sse, self._websocket = SSE(config.keepalive), WebSocket(config.keepalive)
+        self._parser = Parser(runtime)
+        self._origins = self._parser.origins
         capacity = math.inf if config.poll_capacity is None else config.poll_capacity
         self.meter = Meter(
             lambda: Pressure(config.interval, config.hold, capacity), self._advise, clock=runtime.times.clock
@@ -95,28 +83,14 @@ class Endpoints:
         self._advise()
         self.limits = Limits(config, lambda: runtime.forwarded.address_hops, times=runtime.times)
         """What one address may have."""
-        prefix = config.prefix
-        self.poll_path, self.events_path, self.socket_path = (f"{prefix}/{name}" for name in ("poll", "events", "ws"))
-        self._handlers = {
-            self.poll_path: self._poll,
-            self.events_path: self._events,
-            self.socket_path: self._socket,
-        }
-        self.paths = frozenset(self._handlers)
+        self.paths = frozenset(self._parser.endpoints)
         """The paths answered here."""
+        self._poll_path = f"{config.prefix}/{POLL.name}"
+        self._in_form = Answers(runtime)
 
     def _advise(self) -> None:
-        """Ask something else of clients from now on: answers that say otherwise are forgotten."""
-        pressure = self.meter.pressure
-        subscription = self._runtime.config.hold if pressure.holds else 0.0
-        self._advice: dict[tuple[str, ...], Advice] = {
-            offer: Advice(
-                pressure.interval,
-                subscription if "long-poll" in offer else 0.0,
-                offer if subscription else tuple(name for name in offer if name != "long-poll"),
-            )
-            for offer in (ALL, STREAM_OR_POLL, LONG_POLL, POLL_ONLY)
-        }
+        """Advise something else from now on: answers that say otherwise are forgotten."""
+        self._advice = advices(self._runtime.config, self.meter.pressure)
         # A new one, and last: who took the old one may still put an answer there, which nobody will get.
         # See SECURITY.md: remembered-advice-is-forgotten
         self._answers = AnswerCache()
@@ -134,15 +108,14 @@ class Endpoints:
         return self._runtime.hub.tail().epoch
 
     def busy(self, detail: str) -> Refusal:
-        """Refuse to hold a request, each until another time."""
+        """Return a refusal to hold a request, each until another time."""
         return busy(detail, self.meter.pressure.pause(self._random()))
 
-    def unheld(self, subscription: Subscription, refusal: Refusal) -> Reply:
-        """Answer a request for which there is no room after all: a poll as a short one, a stream with why."""
+    def answer_now(self, subscription: Subscription, refusal: Refusal) -> Reply:
+        """Answer a request that cannot be held after all: a poll as a short one, a stream with the refusal."""
         if isinstance(subscription.transport, LongPoll):
-            return subscription.transport.reply(
-                Reading((), subscription.cursor, subscription.cursor), (), self.advice(POLL_ONLY)
-            )
+            nothing = Reading((), subscription.cursor, subscription.cursor)
+            return subscription.transport.reply(nothing, (), self.advice(POLL_ONLY))
         return problem(refusal, subscription.headers)
 
     def unreadable(self, error: LogError, headers: Iterable[tuple[str, str]] = ()) -> Reply:
@@ -151,27 +124,29 @@ class Endpoints:
         self._runtime.hub.warn("A request was refused, as the log cannot be read.", error)
         return problem(log_unavailable(error), headers)
 
-    def cached(
-        self, query: str, transports: tuple[str, ...], credentials: Credentials, remote: str, *, close: bool = True
-    ) -> Reply | Subscription | None:
-        """Return what became of a plain GET of a poll, if this reader has asked the same before and nothing is new.
+    def poll_key(self, request: Request) -> PollKey | None:
+        """Return the question of a plain poll; None: the request is none."""
+        return PollKey.of(request, self.authorizer.grants) if request.path == self._poll_path else None
 
-        Plain is without `If-None-Match`, without `Origin`, and not `is_from_elsewhere`. `credentials` are the
-        gate's, of a query with a grant. An address that asks too often gets nothing here, and is refused by `handle`.
+    def cached(
+        self, poll_key: PollKey, transports: tuple[str, ...], remote: str, *, close: bool = True
+    ) -> Outcome | None:
+        """Return what became of a poll, if this reader has asked the same before and nothing is new.
+
+        An address that asks too often gets nothing here, and is refused by `steps`.
 
         Args:
-            query: raw.
-            transports: as for `handle`.
-            credentials: empty, where the query has no grant.
+            poll_key: its question.
+            transports: as for `steps`.
             remote: the client's address.
-            close: as for `handle`.
+            close: as for `steps`.
         """
-        remembered = self._answers.get((query, transports, credentials, close))
+        remembered = self._answers.get((poll_key, transports, close))
         if remembered is None:
             return None
         generation, until, lasts, outcome = remembered
         try:
-            # The mark moves with each event, and so with each revocation.
+            # The generation moves with each event, and so with each revocation.
             if generation is not self._runtime.hub.generation() or (lasts is not None and lasts <= self._clock()):
                 return None
             # See SECURITY.md: remembered-answer-ends-with-its-grant
@@ -185,252 +160,154 @@ class Endpoints:
             return self.unreadable(error, self._origins.answer({}, public=False))
         return None
 
-    def handle(self, request: Request, transports: tuple[str, ...], *, close: bool = True) -> Reply | Subscription:
+    def handle(self, request: Request, transports: tuple[str, ...], *, close: bool = True) -> Outcome:
+        """Answer a request to one of `paths` in this thread, from memory where it can; see `steps`."""
+        poll_key = self.poll_key(request)
+        if poll_key is not None:
+            outcome = self.cached(poll_key, transports, request.remote, close=close)
+            if outcome is not None:
+                return outcome
+        return run(self.steps(request, transports, poll_key, close=close))
+
+    def steps(
+        self, request: Request, transports: tuple[str, ...], poll_key: PollKey | None, *, close: bool = True
+    ) -> Generator[Call, Any, Outcome]:
         """Answer a request to one of `paths`; a refusal is an answer too.
 
         Args:
             request: the request.
-            transports: what its door can offer this client now, best first.
+            transports: what its host can offer this client now, best first.
+            poll_key: the question, of a plain poll.
             close: whether a held poll's connection ends with its answer.
         """
-        self.meter.count()
+        outcome = yield from self._steps(request, transports, poll_key, close=close)
+        # See SECURITY.md: refusals-are-not-counted
+        if not (isinstance(outcome, Reply) and outcome.status.startswith("4")):
+            self.meter.count()
+        return outcome
+
+    def _steps(
+        self, request: Request, transports: tuple[str, ...], poll_key: PollKey | None, *, close: bool
+    ) -> Generator[Call, Any, Outcome]:
         headers = self._origins.answer(request.headers, public=True)
         try:
-            self.limits.check(request.remote)
-            if request.method not in ("GET", "HEAD"):
-                return self._preflight(request)
-            refuse_embedded(request.headers)
-            ask, items = self._parse(request)
-            is_public = not guarded(items)
-            by_host = any(_has_snapshot(item) for item in items)
-            site = self._runtime.forwarded.seen(request) if by_host else ""
-            headers = self._answer_headers(request, public=is_public, by_host=by_host)
-            is_foreign = self._is_foreign(request, public=is_public)
-            self._runtime.apps.say()
-            generation = (
-                self._runtime.hub.generation()
-            )  # first: what is revoked from here on moves it, and voids the answer
-            token = ask.grant
+            preflight = self._origins.preflight(request.headers) if request.method == "OPTIONS" else None
+            if preflight is not None:
+                return preflight
+            asked = self._parser.parse(request, transports, poll_key, close=close)
+            headers = asked.headers
+            self._check(asked)
+            token = asked.query.grant
             for _ in range(ADMISSIONS):
-                grant, cookies = self._admit(request, items, token)
-                headers = (*headers, *cookies)  # also on what is refused after this
-                visit = Visit(
-                    request, transports, close, ask, items, generation, grant, headers, site, is_foreign, cookies
-                )
-                try:
-                    return self._handlers[request.path](visit)
-                except _Revoked:
-                    token = None
-                if cookies:
-                    break  # the request has the old ones: asked with these, the app may know nobody
+                admitted = yield from self._admit(asked, token)
+                headers = admitted.headers
+                if request.method == "HEAD" and asked.endpoint is EVENTS:
+                    return stream_head(headers)
+                found = yield from self._read(admitted)
+                if found is not None:
+                    return self._in_form.answer(admitted, found)
+                token = None
+                if admitted.cookies:
+                    break  # the request has the old ones: asked with these, the app may not know the reader
             raise rights_change()
         except Refusal as refusal:
             return problem(refusal, headers)
         except LogError as error:
             return self.unreadable(error, headers)
 
-    def _admit(self, request: Request, items: list[Resolved], token: str | None) -> Admission:
-        closed = guarded(items)
-        if not closed:
-            return Admission(None)
-        brought = self.authorizer.check(request, closed, token)
-        return self.authorizer.ask(request, closed) if brought is None else Admission(brought)
-
-    def _preflight(self, request: Request) -> Reply:
-        preflight = self._origins.preflight(request.headers) if request.method == "OPTIONS" else None
-        if preflight is None:
-            raise method_refused(request.method)
-        return preflight
-
-    def _answer_headers(self, request: Request, *, public: bool, by_host: bool) -> Headers:
-        # nginx's cache tells answers apart by the upstream's name and the path; a snapshot is of its host.
-        is_shared = public and by_host and self._runtime.config.shared_cache is not None
-        vary = ("Host", "X-Forwarded-Host", "X-Forwarded-Proto") if is_shared else ()
-        # See SECURITY.md: snapshots-in-caches-are-their-hosts
-        return self._origins.answer(request.headers, public=public, vary=vary)
-
-    def _is_foreign(self, request: Request, *, public: bool) -> bool:
-        """Return whether a request is a page's that may not read the answer.
+    def _check(self, asked: Asked) -> None:
+        """Make sure that a request may be answered, by all that needs neither log nor app.
 
         Raises:
-            Refusal: it is, and asks for a stream or socket: it would hold a place, and sockets are read by any page.
+            Refusal: `not-allowed` to its page, `slow-down`, `busy`, or a socket is not asked for with GET.
         """
-        origin = request.headers.get("origin")
-        is_refused = False
-        if origin is not None:
-            site = self._runtime.forwarded.site(request)
-            is_refused = not self._origins.allow(origin, site, public=public)
-            if is_refused:
-                self._refused.note(origin, site, request, public=public)
-        # Browsers name no origin where a page only loads what it asks for, say as an image.
-        is_cross_site = request.headers.get("sec-fetch-site") == "cross-site"
-        is_foreign = is_cross_site and (origin is None or is_refused)
-        # See SECURITY.md: sockets-ask-for-the-origin, foreign-pages-open-no-streams
-        if (is_foreign and request.path != self.poll_path) or (is_refused and request.path == self.socket_path):
-            raise foreign_origin(origin)
-        return is_foreign
+        check_origin(asked)
+        self.limits.check(asked.request.remote)
+        if asked.endpoint is SOCKET and asked.request.method == "HEAD":
+            raise bad_request("A socket is opened with GET (RFC 6455 §4.1).")
 
-    def needs_app(self, request: Request) -> bool:
-        """Whether answering may call functions of the app, which take their time."""
-        try:
-            ask, items = self._parse(request)
-            closed = guarded(items)
-            is_known = not closed or self.authorizer.check(request, closed, ask.grant) is not None
-            return self._runtime.apps.due or not is_known or any(_calls_app(item) for item in items)
-        except (Refusal, LogError):
-            return False
+    def _admit(self, asked: Asked, token: str | None) -> Generator[Call, Any, Admitted]:
+        """Let the reader in by the grant it brought, by a new one, or by none where all channels are public.
 
-    def _parse(self, request: Request) -> tuple[Query, list[Resolved]]:
-        if request.path == self.events_path:
-            ask = parse_stream(request.query, request.headers.get("last-event-id"))
-        else:
-            ask = (parse_poll if request.path == self.poll_path else parse_socket)(request.query)
-        return ask, self._runtime.resolve(ask.channels)
-
-    def _poll(self, visit: Visit) -> Reply | Subscription:
-        remembered = self._answers
-        request, ask, grant = visit.request, visit.ask, visit.grant
+        Raises:
+            Refusal: the app does not let it read one of the channels, or cannot say; or its address has had too many
+                reader functions asked.
+            LogError: the log cannot be read.
+        """
+        if self._runtime.apps.due:
+            yield Call(self._runtime.apps.say)
+        # First: what is revoked from here on moves it, and voids the answer.
+        generation = self._runtime.hub.generation()
+        grant, cookies = None, ()
+        if asked.closed:
+            grant = self.authorizer.check(asked.request, asked.closed, token)
+            if grant is None:
+                # See SECURITY.md: asking-counts-channels
+                self.limits.check(asked.request.remote, len(asked.closed) - 1)
+                grant, cookies = yield Call(
+                    partial(self.authorizer.ask, asked.request, list(asked.closed)), is_apps=True
+                )
         # A cookie must not wait: a session with a new id is void under the old one, whatever its user does meanwhile.
         # With the advice of a short poll, for an app may set one each time.
         # See SECURITY.md: cookies-do-not-wait
-        waits = ask.wait if not visit.cookies else 0.0
-        # Who is held already is not told to give it up: this is for those who would come.
+        wait = asked.query.wait if not cookies else 0.0
+        answers = self._answers
+        # Connections already held keep their transport; only new ones are refused.
         # See SECURITY.md: full-process-offers-polls
-        offered = visit.transports if self.meter.pressure.room and waits == ask.wait else POLL_ONLY
-        advice = self.advice(offered)
-        # See SECURITY.md: answers-with-cookies-are-never-304
-        etag = request.headers.get("if-none-match") if not visit.cookies else None
-        reading, snapshots = self._read(visit)
-        is_news = bool(reading.has_news or snapshots)
-        # Also where the advice is not to be held: who asks for it all the same would ask again at once.
-        # See SECURITY.md: foreign-polls-are-not-held
-        wait = min(waits, self._runtime.config.hold) if "long-poll" in offered and not visit.is_foreign else 0.0
-        # See SECURITY.md: private-answers-are-not-stored
-        cache_control = self._cache_control if grant is None else "no-store"
-        told = grant and grant.unsent
-        outcome: Reply | Subscription
-        if wait > 0 and not is_news and request.method == "GET":
-            transport = LongPoll(etag, cache_control, visit.headers, told, close=visit.close)
-            outcome = self._hold(transport, visit, reading, wait=wait)
-        else:
-            outcome = answer(
-                reading, advice, snapshots, etag=etag, cache_control=cache_control, more=visit.headers, grant=told
-            )
-        # See SECURITY.md: answers-to-origins-are-not-remembered
-        is_plain = request.method == "GET" and etag is None and "origin" not in request.headers
-        # Else it heeds no advice, or is a foreign page's: an equal poll may be held.
-        # See SECURITY.md: foreign-polls-are-not-remembered
-        is_granted = wait > 0 or not ask.wait
-        # See SECURITY.md: answers-with-cookies-are-not-remembered, new-grants-are-not-remembered
-        is_anyones = not told and not visit.cookies and not any(_calls_app(item) for item in visit.items)
-        if is_plain and is_granted and is_anyones:
-            self._cache(remembered, visit, outcome, self._runtime.hub.lasts(reading.events))
-        return outcome
+        has_room = asked.endpoint is not POLL or (self.meter.pressure.room and wait == asked.query.wait)
+        offered = asked.transports if has_room else POLL_ONLY
+        return Admitted(asked, generation, grant, cookies, wait, offered, answers, self.advice(offered))
 
-    def _events(self, visit: Visit) -> Reply | Subscription:
-        head = stream_head(visit.headers)
-        if visit.request.method == "HEAD":
-            return head
-        if "sse" not in visit.transports:
-            raise self.busy("This server cannot hold an event stream open for this client now.")
-        return self._open(self._sse, visit, head.encode(self._clock(), close=True))
-
-    def _socket(self, visit: Visit) -> Reply | Subscription:
-        request = visit.request
-        if request.method == "HEAD":
-            raise bad_request("A socket is opened with GET (RFC 6455 §4.1).")
-        if "websocket" not in visit.transports:
-            raise self.busy("This server cannot hold a socket open for this client now.")
-        head = accept(f"{request.path}?{request.query}", request.headers, visit.cookies)
-        return self._open(self._websocket, visit, head)
-
-    def _open(self, transport: Transport, visit: Visit, head: bytes) -> Subscription:
-        """Open a stream: its head, a hello, and a first page of what was missed."""
-        reading, snapshots = self._read(visit)
-        advice, now, ask = self.advice(visit.transports), self._clock(), visit.ask
-        told = visit.grant and visit.grant.unsent
-        is_news = reading.has_news or snapshots
-        # Who has missed nothing stands at the log's end, however long ago its cursor was given.
-        beginning = _beginning(ask.position, reading) if is_news else reading.tail
-        first = transport.hello(beginning, advice, now, ask.nonce, told)
-        if is_news:
-            first += transport.render(reading, snapshots, advice, now)
-        return self._hold(transport, visit, reading, head=head, first=first)
-
-    @staticmethod
-    def _hold(
-        transport: Transport,
-        visit: Visit,
-        reading: Reading,
-        *,
-        wait: float | None = None,
-        head: bytes = b"",
-        first: bytes = b"",
-    ) -> Subscription:
-        return Subscription(
-            transport,
-            tuple(visit.items),
-            tuple(item.name for item in visit.items),
-            reading.cursor,
-            reading.more,
-            wait,
-            head,
-            first,
-            len(reading.events),
-            visit.transports,
-            visit.request.query,
-            visit.grant,
-            visit.headers,
-            visit.site,
-        )
-
-    def _read(self, visit: Visit) -> tuple[Reading, list[Event]]:
+    def _read(self, admitted: Admitted) -> Generator[Call, Any, Found | None]:
         """Read what is new, and the whole state of the channels that need it (WIRE §8).
 
+        Returns:
+            None: the reader was revoked meanwhile, and what was read must not be sent.
+
         Raises:
-            _Revoked: the grant is, and what was read must not be sent.
+            Refusal: a snapshot failed, or another app guards one of the channels.
+            LogError: the log cannot be read.
         """
-        ask, items = visit.ask, visit.items
-        self._runtime.sources.run_due(items)
-        reading = self._runtime.hub.read(ask.channels, ask.position)
-        newcomer = ask.position in (Word.NOW, Word.LOST)
-        snapshots = self._runtime.snapshots(items, reading, visit.site, newcomer=newcomer)
+        asked, runtime = admitted.asked, self._runtime
+        self._check_room(asked)
+        if any(item.channel.source_function is not None for item in asked.items):
+            yield Call(partial(runtime.sources.run_due, asked.items), is_apps=True)
+        names, position = asked.query.channels, asked.query.position
+        if self._is_at_hand(names, position):
+            reading = runtime.hub.read(names, position)
+        else:
+            reading = yield Call(partial(runtime.hub.read, names, position))
+        newcomer = position in (Word.NOW, Word.LOST)
+        snapshots: list[Event] = []
+        if _states(asked.items, reading, newcomer=newcomer):
+            make = partial(runtime.snapshots, asked.items, reading, asked.site, newcomer=newcomer)
+            snapshots = yield Call(make, is_apps=True)
         # After reading, snapshots too: what came behind a revocation may be in them, though the grant was good before.
         # See SECURITY.md: short-polls-look-again
-        if self.authorizer.is_revoked(visit.grant, ask_log=bool(snapshots)):
-            raise _Revoked
+        if self.authorizer.is_revoked(admitted.grant, ask_log=bool(snapshots)):
+            return None
         # See SECURITY.md: what-another-app-guards-is-not-read
-        if self._runtime.apps.closes(items):
+        if runtime.apps.closes(asked.items):
             raise app_failed()
-        return reading, snapshots
+        return Found(reading, snapshots)
 
-    def _cache(self, remembered: AnswerCache, visit: Visit, outcome: Reply | Subscription, lasts: float | None) -> None:
-        query, grant = visit.request.query, visit.grant
-        if grant is not None and not is_with_grant(query):
-            return
-        credentials = self.authorizer.grants.credentials_of(visit.request.headers) if is_with_grant(query) else ()
-        until = self.authorizer.grants.renews(grant) if grant is not None else None
-        # See SECURITY.md: mark-is-from-before-the-look
-        remembered.put((query, visit.transports, credentials, visit.close), (visit.generation, until, lasts, outcome))
+    def _check_room(self, asked: Asked) -> None:
+        if asked.endpoint.transport not in asked.transports:
+            what = "an event stream" if asked.endpoint is EVENTS else "a socket"
+            raise self.busy(f"This server cannot hold {what} open for this client now.")
+
+    def _is_at_hand(self, names: tuple[str, ...], position: Position) -> bool:
+        """Return whether what is new can be read without the log; its end alone is asked for."""
+        if isinstance(position, Cursor):
+            return self._runtime.hub.peek(names, position, position.offset) is not None
+        return position is not Word.START
 
 
-def is_with_grant(query: str) -> bool:
-    """Whether a query may hold a grant; an answer to it is then one reader's alone."""
-    return "grant=" in query
+def _states(items: Iterable[Resolved], reading: Reading, *, newcomer: bool) -> list[Resolved]:
+    """Return the channels whose whole state a reader needs."""
+    reset = reading.reset.channels if reading.reset is not None else ()
+    return [item for item in items if _has_snapshot(item) and (newcomer or item.name in reset)]
 
 
 def _has_snapshot(item: Resolved) -> bool:
     return item.channel.snapshot_function is not None
-
-
-def _calls_app(item: Resolved) -> bool:
-    return item.channel.source_function is not None or _has_snapshot(item)
-
-
-def _beginning(position: Position, reading: Reading) -> Cursor:
-    """Return the position a hello names: one to come back with if nothing but the hello arrives."""
-    if isinstance(position, Cursor):
-        return position
-    if position is Word.LOST:
-        return NO_LIFE
-    return reading.tail if position is Word.NOW else Cursor(reading.tail.epoch, 0)

@@ -86,6 +86,8 @@ class Call(NamedTuple):
     """Run a function that may read the log or run the app; send back what it returns."""
 
     function: Callable[[], Any]
+    is_apps: bool = False
+    """Whether it runs functions of the app, for which a loop has threads apart from those that read the log."""
 
 
 class Check(NamedTuple):

@@ -108,7 +108,7 @@ class BlockingHolds:
             self._held += taken
         if not taken:
             refusal = self._endpoints.busy("All places for held requests are taken.")
-            return send(self._endpoints.unheld(subscription, refusal), environ, start_response)
+            return send(self._endpoints.answer_now(subscription, refusal), environ, start_response)
         held = _Held(subscription, remote, environ.get("gunicorn.socket"))
         if subscription.transport.ends:
             try:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from ...errors import Refusal
 from ...loop.listener import Listener
 from ...loop.thread import SideLoop
-from ...protocol.origins import is_from_elsewhere
 from ...protocol.request import Request, encode_query, without_ignored
-from ...serve.endpoints import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL, Endpoints, is_with_grant
+from ...serve.endpoints import Endpoints
+from ...serve.offers import ALL, LONG_POLL, POLL_ONLY, STREAM_OR_POLL
 from ...serve.runtime import Runtime
 from ...serve.subscription import Subscription
 from . import takeover
 from .gunicorn import send
+from .headers import EnvironHeaders
 from .in_place import BlockingHolds
 
 if TYPE_CHECKING:
@@ -78,20 +79,8 @@ class WireMiddleware:
             return self._wsgi_app(environ, start_response)
         server_socket = takeover.find(environ)
         transports = self._transports(environ, server_socket)
-        remote, outcome = self._remote(environ), None
-        query = without_ignored(encode_query(environ.get("QUERY_STRING", "")))
-        # See SECURITY.md: foreign-polls-are-given-nothing-remembered
-        if (
-            path == self._endpoints.poll_path
-            and environ["REQUEST_METHOD"] == "GET"
-            and "HTTP_IF_NONE_MATCH" not in environ
-            and "HTTP_ORIGIN" not in environ
-            and not is_from_elsewhere(environ.get("HTTP_SEC_FETCH_DEST"), environ.get("HTTP_SEC_FETCH_SITE"))
-        ):
-            credentials = self._endpoints.authorizer.grants.credentials(environ) if is_with_grant(query) else ()
-            outcome = self._endpoints.cached(query, transports, credentials, remote)
-        if outcome is None:
-            outcome = self._endpoints.handle(_request(environ, query, remote), transports)
+        remote = self._remote(environ)
+        outcome = self._endpoints.handle(_request(environ, path, remote), transports)
         if isinstance(outcome, Subscription):
             return self._hold(outcome, remote, server_socket, environ, start_response)
         return send(outcome, environ, start_response)
@@ -126,7 +115,7 @@ class WireMiddleware:
         try:
             self.sideloop.admit(remote)
         except Refusal as refusal:
-            return send(self._endpoints.unheld(subscription, refusal), environ, start_response)
+            return send(self._endpoints.answer_now(subscription, refusal), environ, start_response)
         try:
             self.sideloop.hold(takeover.take(server_socket), subscription, remote)
         except BaseException:  # no descriptor, or no thread, is left
@@ -139,13 +128,6 @@ class WireMiddleware:
         return ()
 
 
-def _request(environ: WSGIEnvironment, query: str, remote: str) -> Request:
-    headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
-    return Request(
-        environ["REQUEST_METHOD"],
-        environ.get("PATH_INFO", ""),
-        query,
-        headers,
-        remote,
-        environ,
-    )
+def _request(environ: WSGIEnvironment, path: str, remote: str) -> Request:
+    query = without_ignored(encode_query(environ.get("QUERY_STRING", "")))
+    return Request(environ["REQUEST_METHOD"], path, query, EnvironHeaders(environ), remote, environ)
