@@ -120,6 +120,11 @@ class Config:
     """Threads of a process that may hold long polls, where nothing but the thread can hold one. Keep it below
     the server's number of threads. 0: short polls only."""
 
+    app_threads: int = field(default=4, metadata=_number(1, most=64, whole=True))
+    """Threads of a process in which reader, snapshot and source functions run for the second door and for held
+    connections. They mostly wait for a database, and four leave one of the five connections that SQLAlchemy's pool has
+    to the app's own requests."""
+
     max_event: int = field(default=64 * 1024, metadata=_number(1, whole=True))
     """Bytes of JSON in one event, at most. Events are copied to every reader: publish an id and let the page
     fetch what is large."""

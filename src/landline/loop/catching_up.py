@@ -26,6 +26,9 @@ class Host(Protocol):
     def call(self, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
         """Run something that may take its time in another thread."""
 
+    def call_app(self, function: Callable[..., Any], *args: Any, share: str, own: bool = False) -> Awaitable[Any]:
+        """Run something that calls functions of the app, in threads that are for nothing else."""
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine to its end, or to the loop's."""
 
@@ -71,9 +74,16 @@ class CatchingUp:
         while requests := await self._with_room(subscription, requests, cursor):
             try:
                 reading = await self._host.call(self._hub.read, subscription.names, cursor)
-                snapshots = await self._host.call(
-                    self._runtime.snapshots, subscription.items, reading, subscription.site
-                )
+                snapshots: list[Event] = []
+                if reading.reset is not None:
+                    snapshots = await self._host.call_app(
+                        self._runtime.snapshots,
+                        subscription.items,
+                        reading,
+                        subscription.site,
+                        share="snapshots",
+                        own=True,
+                    )
                 # After reading, and before anything is sent: what came behind a revocation may be in the reading, and
                 # the wake-up that has `deliver` end its requests may be late.
                 # See SECURITY.md: catching-up-looks-again

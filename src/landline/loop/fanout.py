@@ -49,6 +49,9 @@ logger = logging.getLogger("flask_landline")
 class Host(Protocol):
     """What the side loop does for its held requests."""
 
+    def call_app(self, function: Callable[..., Any], *args: Any, share: str, own: bool = False) -> Awaitable[Any]:
+        """Run something that calls functions of the app, in threads that are for nothing else."""
+
     def call(self, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
         """Run something that may take its time in another thread."""
 
@@ -79,7 +82,7 @@ class FanOut:
         self.groups = Groups()
         self.position: Cursor | None = None
         self.expiry = Expiry(loop, runtime, endpoints, self.groups, lambda: self.position)
-        self._asking = Asking(runtime.sources, self.groups, host.call, host.spawn)
+        self._asking = Asking(runtime.sources, self.groups, host.call_app, host.spawn)
         self._catching_up = CatchingUp(runtime, self, host)
         self._is_retrying = False
 

@@ -43,6 +43,10 @@ class Groups:
     def __iter__(self) -> Iterator[Group]:
         return iter(self._groups.values())
 
+    def reads(self, name: str) -> bool:
+        """Return whether any group reads a channel."""
+        return name in self._by_channel
+
     def join(self, subscription: Subscription, requests: Iterable[HeldRequest]) -> None:
         """Put requests into their group, which is made if there is none."""
         key = _key(subscription)

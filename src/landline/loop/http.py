@@ -6,6 +6,7 @@ bytes each time, which are looked up as they are. Parsing a browser's dozen head
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Generator
@@ -37,6 +38,8 @@ KEEP_ALIVE = 75.0
 """Seconds a connection may rest between two requests; nginx's default towards its clients."""
 MAX_QUEUE = 16
 """Requests a client may send ahead of their answers."""
+AHEAD = 4096
+"""Bytes that a client may send ahead while the app is asked about it; more stay in the kernel."""
 MAX_PENDING = 1024 * 1024
 """Bytes of answers that may wait for one client to take them: four polls full of events."""
 
@@ -78,6 +81,7 @@ class Connection(Holder):
     """
 
     __slots__ = (
+        "_asked",
         "_begun",
         "_busy",
         "_early",
@@ -100,6 +104,8 @@ class Connection(Holder):
         self._parser = httptools.HttpRequestParser(self)
         self._queue: list[Pending] = []
         self._early = b""
+        self._asked: asyncio.Future[Any] | None = None
+        """What is being called for it, in another thread."""
         self._busy = self._keep = False
         self._size = 0
         self._last = self.loop.time()
@@ -180,6 +186,9 @@ class Connection(Holder):
 
     def _lost(self, reason: str) -> None:
         self._listener.connections.discard(self)
+        if self._asked is not None:
+            # See SECURITY.md: what-the-gone-asked-is-cancelled
+            self._asked.cancel()
         super()._lost(reason)
 
     def _received(self, data: bytes) -> None:
@@ -250,7 +259,7 @@ class Connection(Holder):
             step = advance(steps)
             if isinstance(step, Call):
                 self._busy = True
-                self.loop.remove_reader(self.sock)
+                self.loop.add_reader(self.sock, self._watch)
                 self._listener.sideloop.spawn(self._take_steps(steps, step, request, keep))
             else:
                 self._finish(request, keep, step)
@@ -275,18 +284,63 @@ class Connection(Holder):
         try:
             while isinstance(step, Call):
                 try:
-                    value = await self._listener.sideloop.call(step.function)
+                    self._asked = self._ask(step, request.remote)
+                    value = await self._asked
                 except Exception as error:  # noqa: BLE001  it is the generator's
                     step = fail(steps, error)
                 else:
                     step = advance(steps, value)
+        except asyncio.CancelledError:
+            if self.sock.fileno() < 0:
+                return  # the client has gone
+            self.close("failed")
+            raise
         except BaseException:
             self.close("failed")  # else nothing would watch it any more
             raise
+        finally:
+            self._asked = None
+        if not self.open:
+            return  # it has gone while the app was asked
         self._busy = False
         self.loop.add_reader(self.sock, self._readable)
         self._finish(request, keep, step)
-        self._next()
+        if not self._busy:
+            self._take_early()
+
+    def _ask(self, call: Call, remote: str) -> asyncio.Future[Any]:
+        """Have a step's function called: in the app's threads, or in those that read the log.
+
+        Raises:
+            Refusal: `busy`.
+        """
+        sideloop = self._listener.sideloop
+        if call.is_apps:
+            return sideloop.call_app(call.function, share=remote)
+        return asyncio.ensure_future(sideloop.call(call.function))
+
+    def _watch(self) -> None:
+        """Notice that the client goes while the app is asked about it, and keep what it sends ahead."""
+        try:
+            data = self.sock.recv(AHEAD - len(self._early))
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close("gone")
+            return
+        self._early += data
+        if len(self._early) >= AHEAD:
+            self.loop.remove_reader(self.sock)  # the rest stays in the kernel until this is answered
+
+    def _take_early(self) -> None:
+        """Go on with what the client has sent while it waited for its answer."""
+        early, self._early = self._early, b""
+        if early and self.open:
+            self._feed(early)
+        else:
+            self._next()
 
     def _finish(self, request: Request, keep: bool, outcome: Outcome) -> None:
         if isinstance(outcome, Reply):

@@ -31,8 +31,9 @@ from .. import forks
 from ..access.limits import descriptors
 from ..protocol.problem import app_failed
 from ..protocol.websocket import Incoming
-from ..serve import access_log
+from ..serve.app_threads import Full
 from ..serve.endpoints import Endpoints
+from ..serve.observers import Closed
 from ..serve.runtime import Runtime
 from ..serve.subscription import Subscription
 from .buffered import prepare
@@ -190,6 +191,25 @@ class SideLoop:
         assert self._loop is not None
         return await self._loop.run_in_executor(self._executor, _contained, function, *args)
 
+    def call_app(self, function: Callable[..., T], *args: Any, share: str, own: bool = False) -> asyncio.Future[T]:
+        """Run something that calls functions of the app, in threads that are for nothing else; see `AppThreads`.
+
+        Args:
+            function: what to call.
+            args: its arguments.
+            share: for whom: a client's address, or a name for a part of this process.
+            own: whether it is for this process itself, and must not be refused.
+
+        Raises:
+            Refusal: `busy`, too many wait already; or, from the future, `app-failed` in place of a `SystemExit`.
+        """
+        assert self._loop is not None
+        try:
+            future = self._runtime.app_threads.submit(function, *args, share=share, own=own)
+        except Full as error:
+            raise self._endpoints.app_busy(str(error)) from error
+        return asyncio.wrap_future(future, loop=self._loop)
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine to its end, or to the loop's."""
         assert self._loop is not None
@@ -218,7 +238,7 @@ class SideLoop:
         self.fanout.ended(held)
         self.dismiss(held.remote)
         seconds = held.connection.loop.time() - held.opened
-        access_log.log(held.remote, held.transport.name, held.query, seconds, held.sent, reason)
+        self._runtime.observers.closed(Closed(held.remote, held.transport.name, held.query, seconds, held.sent, reason))
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)

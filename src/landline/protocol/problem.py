@@ -102,6 +102,12 @@ def busy(detail: str, retry_after: int) -> Refusal:
     return Refusal("busy", 503, f"{detail} Poll instead; that works.", retry_after=retry_after)
 
 
+def app_busy(detail: str, retry_after: int) -> Refusal:
+    """Refuse a request that is to wait for the app, where too many do."""
+    detail = f"{detail} Ask again with the same cursor after Retry-After seconds; nothing is lost."
+    return Refusal("busy", 503, detail, retry_after=retry_after)
+
+
 def rights_change() -> Refusal:
     """Refuse a reader whose rights change again and again while it is answered."""
     detail = "This reader's rights change just now. Ask again with the same cursor after Retry-After seconds."

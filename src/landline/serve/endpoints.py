@@ -41,7 +41,7 @@ from ..event import Event
 from ..protocol.advice import Advice
 from ..protocol.endpoints import EVENTS, POLL, SOCKET
 from ..protocol.poll import LongPoll
-from ..protocol.problem import app_failed, busy, log_unavailable, problem, rights_change
+from ..protocol.problem import app_busy, app_failed, busy, log_unavailable, problem, rights_change
 from ..protocol.reply import Reply
 from ..protocol.request import Request, bad_request
 from ..protocol.sse import stream_head
@@ -110,6 +110,10 @@ class Endpoints:
     def busy(self, detail: str) -> Refusal:
         """Return a refusal to hold a request, each until another time."""
         return busy(detail, self.meter.pressure.pause(self._random()))
+
+    def app_busy(self, detail: str) -> Refusal:
+        """Return a refusal of a request about which the app cannot be asked now, each until another time."""
+        return app_busy(detail, self.meter.pressure.pause(self._random()))
 
     def answer_now(self, subscription: Subscription, refusal: Refusal) -> Reply:
         """Answer a request that cannot be held after all: a poll as a short one, a stream with the refusal."""

@@ -30,6 +30,7 @@ from ..protocol.problem import app_failed, unknown_channels
 from ..reading import Reading
 from ..times import SYSTEM, Times
 from .access_log import AccessLog
+from .app_threads import AppThreads
 from .observers import Observers
 
 TRIM_INTERVAL = 60.0
@@ -76,6 +77,8 @@ class Runtime:
         self.apps = Apps(app.name, channels, self.log, self.hub, self.config, clock=times.wall, monotonic=times.clock)
         self.forwarded = Forwarded(self.config.trusted_hops, app.believed)
         self.authorizer = Authorizer(app, self.hub, self.config, forwarded=self.forwarded, times=times)
+        self.app_threads = AppThreads(self.config.app_threads)
+        """Run functions of the app where no thread of the server does."""
         self.closing: list[Callable[[], None]] = []
         """What to call before the log is closed: others who read it."""
         self.token = object()
@@ -206,6 +209,7 @@ class Runtime:
         self.channels.serving.discard(self.token)
         for close in self.closing:
             close()
+        self.app_threads.close()
         self.hub.close()
         self.position.close()
         self.log.close()
