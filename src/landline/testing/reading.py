@@ -61,6 +61,18 @@ class ReadingContract(LogFixtures):
         log.append("a", "1")
         assert log.read(0, 10, []) == []
 
+    @pytest.mark.parametrize("names", [("a",), ("b", "a", "nothing"), ("a", "b", "c")])
+    @pytest.mark.parametrize("max_bytes", [1, 250, 1000, 10**9])
+    def test_page_is_the_beginning_of_what_is_read(self, log: Log, names: tuple[str, ...], max_bytes: int) -> None:
+        """It may end early, but not with its first event, nor while its payloads fit."""
+        for number, name in enumerate("abacabbaccab" * 3):
+            log.append(name, f'"{"x" * (50 + 7 * number)}"')
+        for after, limit in [(0, 100), (0, 5), (3, 11), (36, 5)]:
+            whole = log.read(after, limit, names)
+            found = log.read_page(names, after, limit, max_bytes)
+            assert found == whole[: len(found)]
+            assert len(found) == len(whole) or (len(found) > 1 and sum(event.size for event in found) > max_bytes)
+
     def test_reading_consumes_nothing(self, log: Log) -> None:
         log.append("a", "1")
         assert log.read(0, 10) == log.read(0, 10)

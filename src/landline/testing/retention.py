@@ -108,6 +108,21 @@ class RetentionContract(LogFixtures):
         assert log.trim() == 2
         assert log.channels()[0].kept == 0
 
+    def test_lost_names_the_channels_that_lost_an_event_after_an_offset(self, log: Log, clock: Clock) -> None:
+        log.append("whole", "1", FOR_EVER)
+        short = log.append("short", "2", Retention(None, 1.0))
+        assert log.lost(0) == {}
+        one = [log.append("one", "3", Retention(1, None)) for _ in range(3)]
+        assert log.lost(0) == {"one": one[1].offset}
+        assert log.lost(one[1].offset - 1) == {"one": one[1].offset}
+        assert log.lost(one[1].offset) == {}
+        clock.advance(2.0)
+        log.trim()
+        assert log.lost(0) == {"one": one[1].offset, "short": short.offset}
+        assert log.lost(short.offset) == {"one": one[1].offset}
+        log.append("whole", "4", FOR_EVER)
+        assert log.lost(one[2].offset) == {}
+
     def test_offsets_are_not_given_again_after_trimming(self, log: Log, clock: Clock) -> None:
         last = [log.append("a", str(number), Retention(None, 1.0)) for number in range(3)][-1]
         clock.advance(2.0)

@@ -33,6 +33,7 @@ CREATE TABLE events (
 );
 CREATE INDEX events_by_channel ON events (channel, offset);
 CREATE INDEX events_by_expiry ON events (expires) WHERE expires IS NOT NULL;
+CREATE INDEX channels_by_floor ON channels (floor) WHERE floor > 0;
 CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires REAL NOT NULL) WITHOUT ROWID;
 """
 # AUTOINCREMENT: an offset is never given twice, also when the newest events were removed

@@ -13,8 +13,10 @@ from __future__ import annotations
 import heapq
 import os
 import sqlite3
+import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from threading import Condition, Lock
 from typing import NamedTuple
@@ -46,6 +48,8 @@ _BATCH = 200
 """Appends committed together at most: each takes four parameters, and an SQLite before 3.32 knows 999."""
 _TRIM_STEP = 500
 """Events of a channel removed by one commit at most: where `keep` was lowered, it is cut back little by little."""
+_LEAST_STEP = 8
+"""Offsets of a channel looked up in one go at least, where a reader asks for several channels."""
 _ROW = "((SELECT id FROM channels WHERE name = ?), ?, ?, ?)"
 
 
@@ -125,19 +129,33 @@ class SQLiteLog(Log):
         return batch.events[place]
 
     def read(self, after: int, limit: int, channels: Collection[str] | None = None) -> list[Event]:
+        if channels is not None:
+            return self.read_page(channels, after, limit, sys.maxsize)
         with self._reader.use() as (db, epoch), reading(db):
-            if channels is None:
-                rows = db.execute(
-                    "SELECT name, offset, at, data FROM events JOIN channels ON channels.id = channel "
-                    "WHERE offset > ? ORDER BY offset LIMIT ?",
-                    (after, limit),
-                ).fetchall()
-            else:
-                # One indexed range for each channel: a single query over several channels either sorts all
-                # they have or walks past what all the others have.
-                each = [self._read_one(db, name, after, limit) for name in channels]
-                rows = list(heapq.merge(*each, key=lambda row: row[1]))[:limit]
+            rows = db.execute(
+                "SELECT name, offset, at, data FROM events JOIN channels ON channels.id = channel "
+                "WHERE offset > ? ORDER BY offset LIMIT ?",
+                (after, limit),
+            ).fetchall()
         return [_event(row, epoch) for row in rows]
+
+    def read_page(self, channels: Collection[str], after: int, limit: int, max_bytes: int) -> list[Event]:
+        """See `Log.read_page`. Offsets are merged from the index, and only the events of the page are read."""
+        events: list[Event] = []
+        size = 0
+        with self._reader.use() as (db, epoch), reading(db):
+            # One indexed range for each channel: a single query over several channels either sorts all they have or
+            # walks past what all the others have.
+            step = max(_LEAST_STEP, limit // max(1, len(channels)) + 1)
+            each = [_offsets(db, name, after, min(step, limit)) for name in channels]
+            for offset, name in islice(heapq.merge(*each), limit):
+                at, payload = db.execute("SELECT at, data FROM events WHERE offset = ?", (offset,)).fetchone()
+                events.append(Event(name, offset, at, payload, epoch))
+                size += events[-1].size
+                # See SECURITY.md: a-page-is-read-not-the-history
+                if size > max_bytes and len(events) > 1:
+                    break
+        return events
 
     def tail(self) -> Cursor:
         with self._reader.use() as (db, epoch):
@@ -153,6 +171,11 @@ class SQLiteLog(Log):
         marks = ", ".join("?" * len(channels))
         with self._reader.use() as (db, _):
             return dict(db.execute(f"SELECT name, floor FROM channels WHERE name IN ({marks})", tuple(channels)))
+
+    def lost(self, after: int) -> dict[str, int]:
+        with self._reader.use() as (db, _):
+            # `floor > 0` is what the index is for; a file that was made before it is searched through.
+            return dict(db.execute("SELECT name, floor FROM channels WHERE floor > ? AND floor > 0", (after,)))
 
     def newest(self, channel: str) -> Event | None:
         with self._reader.use() as (db, epoch):
@@ -282,14 +305,6 @@ class SQLiteLog(Log):
         db.execute("DELETE FROM events WHERE channel = ? AND offset <= ?", (channel, floor))
         db.execute("UPDATE channels SET kept = kept - ?, floor = max(floor, ?) WHERE id = ?", (count, floor, channel))
 
-    @staticmethod
-    def _read_one(db: sqlite3.Connection, channel: str, after: int, limit: int) -> list[tuple[str, int, float, str]]:
-        return db.execute(
-            "SELECT :name, offset, at, data FROM events WHERE channel = (SELECT id FROM channels WHERE name = :name) "
-            "AND offset > :after ORDER BY offset LIMIT :limit",
-            {"name": channel, "after": after, "limit": limit},
-        ).fetchall()
-
 
 class _Append(NamedTuple):
     """What one caller of `append` wants stored."""
@@ -312,6 +327,20 @@ class _Batch:
         self.done = False
         self.events: list[Event] = []
         self.error: BaseException | None = None
+
+
+def _offsets(db: sqlite3.Connection, channel: str, after: int, step: int) -> Iterator[tuple[int, str]]:
+    """Yield the offsets of a channel's events after one, `step` of them looked up at a time, with the channel."""
+    while True:
+        rows = db.execute(
+            "SELECT offset FROM events WHERE channel = (SELECT id FROM channels WHERE name = ?) AND offset > ? "
+            "ORDER BY offset LIMIT ?",
+            (channel, after, step),
+        ).fetchall()
+        for (after,) in rows:
+            yield after, channel
+        if len(rows) < step:
+            return
 
 
 def _event(row: tuple[str, int, float, str], epoch: str) -> Event:
