@@ -1,4 +1,4 @@
-"""The SQLite file behind a log: its schema, and connections that open, close, fork and fail in an orderly way."""
+"""The SQLite file behind a log: connections that open, close, fork and fail in an orderly way."""
 
 from __future__ import annotations
 
@@ -12,32 +12,7 @@ from pathlib import Path
 from threading import Lock, get_ident
 
 from ...errors import LogError
-from ..base import new_epoch
-
-SCHEMA_VERSION = 1
-_APPLICATION_ID = 0x4C4C4E45  # "LLNE", so that `file` and we can tell this file from somebody's database
-_SCHEMA = """
-CREATE TABLE life (epoch TEXT NOT NULL);
-CREATE TABLE channels (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    kept INTEGER NOT NULL DEFAULT 0,
-    floor INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE events (
-    offset INTEGER PRIMARY KEY AUTOINCREMENT,
-    channel INTEGER NOT NULL REFERENCES channels,
-    at REAL NOT NULL,
-    expires REAL,
-    data TEXT NOT NULL
-);
-CREATE INDEX events_by_channel ON events (channel, offset);
-CREATE INDEX events_by_expiry ON events (expires) WHERE expires IS NOT NULL;
-CREATE INDEX channels_by_floor ON channels (floor) WHERE floor > 0;
-CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires REAL NOT NULL) WITHOUT ROWID;
-"""
-# AUTOINCREMENT: an offset is never given twice, also when the newest events were removed
-# (https://www.sqlite.org/autoinc.html). A rolled-back append gives its offset back.
+from .schema import is_made, make
 
 _TURN_INTERVAL = 0.001
 """Seconds between tries to write while another process does. SQLite's own patience looks ever more rarely, down to ten
@@ -199,37 +174,15 @@ class Connection:
         self._file = file or self._identity()
 
     def _prepare(self, db: sqlite3.Connection) -> None:
-        if self._version(db) == 0:
+        with reading(db):
+            made = is_made(db, self._path)
+        if not made:
             db.execute("PRAGMA busy_timeout = 0")
             self._retry_while_busy(db, "PRAGMA journal_mode = WAL")
             with self.writing(db):
-                if db.execute("PRAGMA user_version").fetchone()[0] == 0:  # else another process was faster
-                    for statement in _SCHEMA.split(";"):
-                        db.execute(statement)
-                    db.execute("INSERT INTO life VALUES (?)", (new_epoch(),))
-                    db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                make(db)
         db.execute(f"PRAGMA synchronous = {self._synchronous}")
         db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
-
-    def _version(self, db: sqlite3.Connection) -> int:
-        """Return the schema's version, 0 for an empty file; refuse what is not ours before touching it."""
-        with reading(db):
-            version: int = db.execute("PRAGMA user_version").fetchone()[0]
-            application = db.execute("PRAGMA application_id").fetchone()[0]
-            empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if application != _APPLICATION_ID and not empty:
-            raise LogError(
-                f"{self._path} is an SQLite database, but not a log of Landline. Name another file in LANDLINE_LOG.",
-                retryable=False,
-            )
-        if version not in (0, SCHEMA_VERSION):
-            raise LogError(
-                f"The log {self._path} has schema {version}, and this Landline knows {SCHEMA_VERSION}. Install the "
-                "Flask-Landline that made it, or move the file away: readers are then told by a reset.",
-                retryable=False,
-            )
-        return version
 
     def _retry_while_busy(self, db: sqlite3.Connection, statement: str) -> None:
         """Repeat a statement until no other process is in its way; the caller has set SQLite's own patience to 0."""

@@ -26,7 +26,8 @@ from ...cursor import Cursor
 from ...errors import LogError, UsageError
 from ...event import Event
 from ..base import ChannelInfo, Log, Retention, lease_limit
-from .connection import SCHEMA_VERSION, Connection, reading
+from .connection import Connection, reading
+from .schema import SCHEMA_VERSION
 
 __all__ = ["SCHEMA_VERSION", "SQLiteLog"]
 
