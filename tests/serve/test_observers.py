@@ -2,14 +2,20 @@
 
 import logging
 import sys
+from collections.abc import Callable
 
 import pytest
 from landline.serve.observers import Closed, Delivered, Observer, Observers, Opened
 
+from tests.apps import App
+from tests.doors import listening, second_door
+from tests.held.readers import PATIENCE, Events
+from tests.processes import until
+
 WHAT = {
     "opened": Opened("10.0.0.1", "sse", "channel=a"),
     "closed": Closed("10.0.0.1", "sse", "channel=a", 1.5, 3, "gone"),
-    "polled": 304,
+    "polled": "304 Not Modified",
     "delivered": Delivered("sse", 2, 5000, 120),
     "refused": "busy",
 }
@@ -27,7 +33,7 @@ class Curious(Observer):
     def closed(self, what: Closed) -> None:
         self.seen.append(what)
 
-    def polled(self, status: int) -> None:
+    def polled(self, status: str) -> None:
         self.seen.append(status)
 
     def delivered(self, what: Delivered) -> None:
@@ -42,7 +48,7 @@ class Failing(Observer):
 
     calls = 0
 
-    def polled(self, status: int) -> None:
+    def polled(self, status: str) -> None:
         self.calls += 1
         raise ValueError("a full disk")
 
@@ -73,11 +79,66 @@ def test_observer_that_fails_is_logged_once_and_keeps_nothing_from_others(caplog
     observers = Observers(failing, curious)
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
-            observers.polled(200)
-    assert curious.seen == [200, 200, 200]
+            observers.polled("200 OK")
+    assert curious.seen == ["200 OK"] * 3
     assert failing.calls == 3
     assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
 def test_deliveries_are_wanted_by_who_overrides_them() -> None:
     assert Observers(Curious()).wants_deliveries
+
+
+# Where they look.
+
+
+@pytest.fixture
+def curious(app: App) -> Curious:
+    app.live.channel("news")
+    curious = Curious()
+    app.runtime.observers.add(curious)
+    return curious
+
+
+def test_poll_is_observed_also_where_its_answer_was_made_before(app: App, curious: Curious) -> None:
+    for _ in range(2):
+        assert app.poll("news").status == 200
+    assert curious.seen == ["200 OK"] * 2
+
+
+def test_refusal_is_observed_by_its_code_and_is_no_poll(app: App, curious: Curious) -> None:
+    assert app.poll("none").status == 404
+    assert curious.seen == ["unknown-channel"]
+
+
+def test_request_held_in_a_thread_is_observed_from_beginning_to_end(app: App, curious: Curious) -> None:
+    cursor = app.live.cursor()
+    held: list[object] = []
+
+    class Publisher(Observer):
+        def opened(self, what: Opened) -> None:
+            held.append(what)
+            app.live.publish("news", 1)
+
+    app.runtime.observers.add(Publisher())
+    assert app.ask(f"channel=news&cursor={cursor}&wait=20", threads=True).data == [1]
+    opened, closed = curious.seen
+    assert opened == held[0]
+    assert isinstance(closed, Closed)
+    assert (closed.transport, closed.sent, closed.reason) == ("long-poll", 1, "done")
+
+
+def test_request_held_by_the_side_loop_is_observed_from_beginning_to_end(make_app: Callable[..., App]) -> None:
+    app, curious = listening(make_app), Curious()
+    app.live.channel("news")
+    app.runtime.observers.add(curious)
+    port = second_door(app)
+    curious.seen.clear()
+    with Events(f"http://127.0.0.1:{port}", None, "news") as reader:
+        assert [type(what) for what in curious.seen] == [Opened]
+        app.live.publish("news", 1)
+        reader.take(1)
+    until(lambda: len(curious.seen) > 1 and isinstance(curious.seen[-1], Closed), PATIENCE, "the end")
+    closed = curious.seen[-1]
+    assert isinstance(closed, Closed)
+    assert (closed.transport, closed.sent, closed.reason) == ("sse", 1, "gone")

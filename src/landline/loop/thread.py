@@ -33,7 +33,7 @@ from ..protocol.problem import app_failed
 from ..protocol.websocket import Incoming
 from ..serve.app_threads import Full
 from ..serve.endpoints import Endpoints
-from ..serve.observers import Closed
+from ..serve.observers import Closed, Opened
 from ..serve.runtime import Runtime
 from ..serve.subscription import Subscription
 from .buffered import prepare
@@ -230,6 +230,7 @@ class SideLoop:
         grant = subscription.grant
         lasts = self._runtime.authorizer.seconds_left(grant) if grant is not None else None
         connection.held = held = HeldRequest(connection, subscription, remote, lasts, self)
+        self._runtime.observers.opened(Opened(remote, subscription.transport.name, subscription.query))
         self.fanout.begin(held, subscription, leaving=self._leaving)
 
     def ended(self, held: HeldRequest, reason: str) -> None:

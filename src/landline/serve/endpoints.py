@@ -126,7 +126,9 @@ class Endpoints:
         """Answer a request that fails because of the log, and have the server's log say why."""
         # See SECURITY.md: log-says-why-it-fails
         self._runtime.hub.warn("A request was refused, as the log cannot be read.", error)
-        return problem(log_unavailable(error), headers)
+        refusal = log_unavailable(error)
+        self._runtime.observers.refused(refusal.code)
+        return problem(refusal, headers)
 
     def poll_key(self, request: Request) -> PollKey | None:
         """Return the question of a plain poll; None: the request is none."""
@@ -159,6 +161,8 @@ class Endpoints:
                     return None
                 # See SECURITY.md: every-poll-is-counted
                 self.meter.count()
+                if isinstance(outcome, Reply):
+                    self._runtime.observers.polled(outcome.status)
                 return outcome
         except LogError as error:
             return self.unreadable(error, self._origins.answer({}, public=False))
@@ -209,15 +213,21 @@ class Endpoints:
                     return stream_head(headers)
                 found = yield from self._read(admitted)
                 if found is not None:
-                    return self._in_form.answer(admitted, found)
+                    return self._observed(self._in_form.answer(admitted, found), asked)
                 token = None
                 if admitted.cookies:
                     break  # the request has the old ones: asked with these, the app may not know the reader
             raise rights_change()
         except Refusal as refusal:
+            self._runtime.observers.refused(refusal.code)
             return problem(refusal, headers)
         except LogError as error:
             return self.unreadable(error, headers)
+
+    def _observed(self, outcome: Outcome, asked: Asked) -> Outcome:
+        if isinstance(outcome, Reply) and asked.endpoint is POLL:
+            self._runtime.observers.polled(outcome.status)
+        return outcome
 
     def _check(self, asked: Asked) -> None:
         """Make sure that a request may be answered, by all that needs neither log nor app.

@@ -64,8 +64,8 @@ class Observer:
     def closed(self, what: Closed) -> None:
         """See a held request that has ended; each that was opened, once."""
 
-    def polled(self, status: int) -> None:
-        """See a poll that was answered at once, by the status of its answer."""
+    def polled(self, status: str) -> None:
+        """See a poll that was answered at once, by its answer's status line, such as `304 Not Modified`."""
 
     def delivered(self, what: Delivered) -> None:
         """See a batch that was sent to held requests."""
@@ -84,7 +84,7 @@ class Observers:
     def __init__(self, *observers: Observer) -> None:
         self._opened: tuple[Callable[[Opened], object], ...] = ()
         self._closed: tuple[Callable[[Closed], object], ...] = ()
-        self._polled: tuple[Callable[[int], object], ...] = ()
+        self._polled: tuple[Callable[[str], object], ...] = ()
         self._delivered: tuple[Callable[[Delivered], object], ...] = ()
         self._refused: tuple[Callable[[str], object], ...] = ()
         self._failed: set[Callable[..., object]] = set()
@@ -113,7 +113,7 @@ class Observers:
         for see in self._closed:
             self._call(see, what)
 
-    def polled(self, status: int) -> None:
+    def polled(self, status: str) -> None:
         """Say that a poll was answered at once. On the way of each."""
         for see in self._polled:
             self._call(see, status)

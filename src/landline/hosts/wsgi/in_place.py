@@ -18,7 +18,6 @@ fit into the kernel's buffer.
 from __future__ import annotations
 
 import math
-import random
 import socket
 import threading
 import time
@@ -33,8 +32,8 @@ from ...protocol.poll import LongPoll
 from ...protocol.problem import problem
 from ...protocol.sse import stream_head
 from ...reading import Reading
-from ...serve import access_log
 from ...serve.endpoints import Endpoints
+from ...serve.observers import Closed, Opened
 from ...serve.runtime import Runtime
 from ...serve.subscription import Finish, Pause, Send, Services, Sign, Subscription, Terms, progress
 from ...serve.waiting import drive
@@ -72,10 +71,12 @@ class BlockingHolds:
         self._runtime = runtime
         self._endpoints = endpoints
         self._budget = budget
+        self._clock = runtime.times.clock
         self._services = Services(
             lambda names, position: runtime.hub.read(names, position),
             runtime.snapshots,
             runtime.sources.run_due,
+            runtime.times.clock,
         )
         self.after_fork()
         forks.register(self)
@@ -109,7 +110,8 @@ class BlockingHolds:
         if not taken:
             refusal = self._endpoints.busy("All places for held requests are taken.")
             return send(self._endpoints.answer_now(subscription, refusal), environ, start_response)
-        held = _Held(subscription, remote, environ.get("gunicorn.socket"))
+        held = _Held(subscription, remote, environ.get("gunicorn.socket"), self._clock)
+        self._runtime.observers.opened(Opened(remote, subscription.transport.name, subscription.query))
         if subscription.transport.ends:
             try:
                 return self._long_poll(subscription, held, environ, start_response)
@@ -123,8 +125,10 @@ class BlockingHolds:
         with self._lock:
             self._held -= 1
         self._endpoints.limits.release(held.remote)
-        seconds, subscription = time.monotonic() - held.began, held.subscription
-        access_log.log(held.remote, subscription.transport.name, subscription.query, seconds, held.sent, reason)
+        seconds, subscription = self._clock() - held.began, held.subscription
+        self._runtime.observers.closed(
+            Closed(held.remote, subscription.transport.name, subscription.query, seconds, held.sent, reason)
+        )
 
     @contextmanager
     def _listening(self, held: _Held | None = None) -> Iterator[threading.Event]:
@@ -167,7 +171,7 @@ class BlockingHolds:
     def _may_not_stay(self, held: _Held) -> bool:
         """Tell whether a client that does not read has lost its place: by its grant, a revocation, or the time."""
         # See SECURITY.md: reader-in-a-greenlet-reads, reader-in-a-greenlet-ends-with-its-grant
-        if time.monotonic() >= held.until or held.stalled() > PATIENCE * self._runtime.config.keepalive:
+        if self._clock() >= held.until or held.stalled() > PATIENCE * self._runtime.config.keepalive:
             return True
         try:
             # See SECURITY.md: reader-in-a-greenlet-is-revoked
@@ -231,14 +235,18 @@ class BlockingHolds:
                     held.sent += len(step.reading.events) if isinstance(step, Send) else 0
 
     def _render(self, subscription: Subscription, step: Send | Sign | Finish) -> bytes:
-        transport, advice, now = subscription.transport, self._endpoints.advice(subscription.transports), time.time()
+        transport, advice, now = (
+            subscription.transport,
+            self._endpoints.advice(subscription.transports),
+            self._runtime.times.wall(),
+        )
         if isinstance(step, Send):
             return transport.render(step.reading, list(step.snapshots), advice, now)
         if isinstance(step, Sign):
             return transport.keepalive(step.cursor, advice, now)
         # Grants end at times of their own; all others are sent away together, and are to come back one by one.
         spread = RETURN_LEAST if step.why == "over" else RETURN
-        return transport.goodbye(random.uniform(RETURN_LEAST, spread))
+        return transport.goodbye(self._runtime.times.between(RETURN_LEAST, spread))
 
 
 class _Held:
@@ -248,12 +256,16 @@ class _Held:
         subscription: what it reads.
         remote: the client's address.
         sock: the server's socket, where a sending that does not end can be ended; None: it cannot.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, subscription: Subscription, remote: str, sock: socket.socket | None = None) -> None:
+    def __init__(
+        self, subscription: Subscription, remote: str, sock: socket.socket | None, clock: Callable[[], float]
+    ) -> None:
         self.subscription = subscription
         self.remote = remote
-        self.began = time.monotonic()
+        self._clock = clock
+        self.began = clock()
         self.sent = subscription.sent
         """Events sent."""
         self.until = math.inf
@@ -264,13 +276,13 @@ class _Held:
 
     def handing(self, data: bytes) -> Iterator[bytes]:
         """Yield bytes to the server, and note for how long it has them: it waits for a client that does not read."""
-        self._handed_at = time.monotonic()
+        self._handed_at = self._clock()
         yield data
         self._handed_at = math.inf
 
     def stalled(self) -> float:
         """Return the seconds for which the server has been sending the same bytes."""
-        return max(0.0, time.monotonic() - self._handed_at)
+        return max(0.0, self._clock() - self._handed_at)
 
     def cut(self) -> None:
         """Have the server's sending fail; it then closes the answer, and the place is free."""
