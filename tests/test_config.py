@@ -88,6 +88,7 @@ def test_value_is_taken(key: str, value: object) -> None:
         ("POLL_CAPACITY", float("inf")),
         ("POLL_CAPACITY", "1000"),
         ("MAX_PENDING", 0),
+        ("MAX_PENDING_TOTAL", 0),
         ("HELD_THREADS", 1.5),
         ("HELD_THREADS", -1),
         ("HELD_THREADS", True),

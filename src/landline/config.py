@@ -93,6 +93,11 @@ class Config:
     max_pending: int = field(default=1024 * 1024, metadata=_number(1, whole=True))
     """Bytes that may wait for one slow client; beyond, its connection is cut, and it comes back with its cursor."""
 
+    max_pending_total: int = field(default=16 * 1024 * 1024, metadata=_number(1, whole=True))
+    """Bytes that may wait for all slow readers of a process together; beyond, the connections with most of them are
+    cut, and come back with their cursors. As much as the newest events may have; each reader may have its share of
+    that, and ten thousand whole ones would be ten gigabytes."""
+
     listen: str | None = None
     """A second door for the wire alone, `host:port` or `unix:/path`, for a proxy to route the prefix to: polls then
     pass no WSGI server. None: there is none."""

@@ -4,15 +4,17 @@ What would be held is told so, in place of the side loop, and the connection use
 """
 
 import asyncio
+import math
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from email.parser import Parser
 from types import SimpleNamespace, TracebackType
 from typing import Any, NamedTuple, Self, cast
 
 from flask import Flask
+from landline.loop.buffered import Pool
 from landline.loop.held import HeldRequest, Holder, Owner
 from landline.loop.http import Connection
 from landline.loop.listener import Listener
@@ -50,9 +52,16 @@ class _Side:
     """Holds nothing."""
 
     full = False
+    pool = Pool(math.inf, math.inf)
 
     def admit(self, remote: str) -> None:
         pass
+
+    async def call(self, function: Callable[[], Any]) -> Any:
+        return function()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run(work)
 
     def open(self, sock: socket.socket, hold: Subscription, remote: str) -> None:
         sock.sendall(_held(hold))

@@ -141,7 +141,7 @@ def _receive(pieces: list[bytes]) -> tuple[bytes, bool]:
     incoming, out = Incoming(), b""
     for piece in pieces:
         if piece:
-            said, ends = incoming.receive(piece)
+            said, ends = incoming.receive(piece, 0.0)
             out += said
             if ends:
                 return out, True

@@ -51,7 +51,7 @@ def test_properties_hold_for_the_seeds(name: str) -> None:
 def test_message_longer_than_allowed_is_not_waited_for() -> None:
     """Its head says how long it will be: nobody keeps that much for a client that has nothing to say here."""
     head = b"\x82\xff" + (1 << 17).to_bytes(8, "big") + b"mask"
-    out, ends = Incoming().receive(head)
+    out, ends = Incoming().receive(head, 0.0)
     assert ends
     assert out[0] == 0x88
     assert int.from_bytes(out[2:4], "big") == CloseCode.MESSAGE_TOO_BIG

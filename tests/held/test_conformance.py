@@ -22,7 +22,7 @@ CASES = 247
 MISSED = {"7.1.5"}
 """A close inside a message of several frames is answered by 1002, not 1000: `websockets` does so."""
 # Larger than any case's message, and than what waits while a case is not reading.
-CONFIG = {"LANDLINE_MAX_PENDING": 64 * 1024 * 1024}
+CONFIG = {"LANDLINE_MAX_PENDING": 64 * 1024 * 1024, "LANDLINE_MAX_PENDING_TOTAL": 64 * 1024 * 1024}
 
 
 @pytest.fixture(params=["gthread", "werkzeug", "listener"])

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from landline.loop import http as connection
-from landline.loop import listener
+from landline.loop import listener, requests
 
 from tests.apps import App
 from tests.fuzz.door import Answer, Door
@@ -21,13 +20,13 @@ class Parsed:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        complete = connection.Connection.on_message_complete
+        complete = requests.RequestParser.on_message_complete
 
-        def counted(this: connection.Connection) -> None:
+        def counted(this: requests.RequestParser) -> None:
             self.count += 1
             complete(this)
 
-        monkeypatch.setattr(connection.Connection, "on_message_complete", counted)
+        monkeypatch.setattr(requests.RequestParser, "on_message_complete", counted)
 
 
 @pytest.fixture

@@ -108,8 +108,8 @@ class FanOut:
         if is_closed or leaving:
             self.expiry.say_goodbye(held, RETURN_WITHIN)
             return
-        # What was sent is not kept for as long as catching up may take.
-        subscription = subscription._replace(head=b"", first=b"")
+        # What was sent, and what is logged, is not kept for as long as catching up may take.
+        subscription = subscription._replace(head=b"", first=b"", query="")
         self.expiry.watch(held)
         if subscription.more or not self.join(subscription, [held], subscription.cursor):
             self._catching_up.begin(subscription, [held], subscription.cursor)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..access.grants import Grant
 from ..cursor import Cursor
-from ..protocol.websocket import Incoming
+from ..protocol.websocket import MAX_MESSAGE, Incoming
+from ..serve.access_log import LONGEST
 from ..serve.subscription import Subscription
-from .buffered import BufferedSocket
+from .buffered import BufferedSocket, Pool
 
 if TYPE_CHECKING:
     from .groups import Group
@@ -23,6 +24,8 @@ class Owner(Protocol):
 
     incoming: Callable[[], Incoming]
     """Makes what reads the client's side of a socket."""
+    pool: Pool
+    """What its connections have together."""
 
     @property
     def soon(self) -> Callable[[Callable[[], None]], None]:
@@ -77,7 +80,9 @@ class HeldRequest:
         self.cursor: Cursor | None = subscription.cursor if subscription.transport.ends else None
         """Where a long poll stands; None: a stream stands where its group does."""
         self.remote = remote
-        self.query = subscription.query
+        # See SECURITY.md: held-queries-are-cut
+        self.query = subscription.query[: LONGEST + 1]
+        """For the access log, which cuts it to that."""
         self.grant: Grant | None = subscription.grant
         self.opened = connection.loop.time()
         self.written = self.opened
@@ -114,12 +119,13 @@ class Holder(BufferedSocket):
         loop: watches the socket.
         sock: the connection, not blocking.
         max_pending: bytes that may wait to be sent.
+        pool: the loop's.
     """
 
     __slots__ = ("held", "look")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, max_pending: int) -> None:
-        super().__init__(loop, sock, max_pending)
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, max_pending: int, pool: Pool) -> None:
+        super().__init__(loop, sock, max_pending, pool)
         self.held: HeldRequest | None = None
         """The request that is held on it now."""
         self.look = math.inf
@@ -144,7 +150,7 @@ class HeldConnection(Holder):
     __slots__ = ("_incoming", "_owner")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, max_pending: int, owner: Owner) -> None:
-        super().__init__(loop, sock, max_pending)
+        super().__init__(loop, sock, max_pending, owner.pool)
         self._owner = owner
         self._incoming: Incoming | None = None
 
@@ -154,9 +160,14 @@ class HeldConnection(Holder):
         elif self.held is not None and self.held.transport.name == "websocket" and not self.finishing:
             if self._incoming is None:
                 self._incoming = self._owner.incoming()
-            out, ends = self._incoming.receive(data)
+            out, ends = self._incoming.receive(data, self.loop.time())
             if out:
                 self.write(out)
             if ends:
                 self.finish()
         # Else a request's body, or whatever: on a stream a client has nothing to say.
+
+    @property
+    def _at_once(self) -> int:
+        # A flood of control frames is noticed before much of it was read, and others have their turn.
+        return MAX_MESSAGE

@@ -10,22 +10,19 @@ import asyncio
 import socket
 import time
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import httptools
+from typing import TYPE_CHECKING, Any
 
 from ..errors import Refusal
-from ..protocol.head import check_head, split_target
 from ..protocol.problem import not_here, problem
 from ..protocol.reply import Reply
-from ..protocol.request import Request, bad_request, without_ignored
+from ..protocol.request import Request, bad_request
 from ..serve.answering import Outcome
-from ..serve.offers import ALL, POLL_ONLY, STREAM_OR_POLL
-from ..serve.poll_key import PollKey
+from ..serve.offers import POLL_ONLY
 from ..serve.steps import advance, fail
 from ..serve.subscription import Call, Subscription
 from .buffered import CHUNK
 from .held import Holder
+from .requests import Known, Pending, RequestParser
 
 if TYPE_CHECKING:
     from .listener import Listener
@@ -39,33 +36,10 @@ KEEP_ALIVE = 75.0
 MAX_QUEUE = 16
 """Requests a client may send ahead of their answers."""
 AHEAD = 4096
-"""Bytes that a client may send ahead while the app is asked about it; more stay in the kernel."""
+"""Bytes that a client may send ahead while its poll is held, or the app is asked about it: a request like the one
+before. More stay in the kernel."""
 MAX_PENDING = 1024 * 1024
 """Bytes of answers that may wait for one client to take them: four polls full of events."""
-
-
-class Known(NamedTuple):
-    """A plain poll, as the same bytes ask it again."""
-
-    poll_key: PollKey
-    offer: tuple[str, ...]
-    """What its client can be offered."""
-    forwarded: str | None
-    """Its `X-Forwarded-For`."""
-    keep: bool
-    """Whether the connection is for more than this."""
-
-
-class Pending(NamedTuple):
-    """A request that has come in."""
-
-    request: Request
-    offer: tuple[str, ...]
-    keep: bool
-    known: Known | None
-    """Of a plain poll."""
-    repeats: bool
-    """Whether the same bytes may come again: a client that writes another `_` each time never sends them twice."""
 
 
 class Connection(Holder):
@@ -85,23 +59,20 @@ class Connection(Holder):
         "_begun",
         "_busy",
         "_early",
-        "_headers",
         "_keep",
         "_last",
         "_listener",
-        "_parser",
         "_peer",
         "_queue",
+        "_requests",
         "_size",
-        "_url",
-        "_within",
     )
 
     def __init__(self, listener: Listener, sock: socket.socket, remote: str) -> None:
-        super().__init__(listener.loop, sock, MAX_PENDING)
+        super().__init__(listener.loop, sock, MAX_PENDING, listener.sideloop.pool)
         self._listener = listener
         self._peer = remote
-        self._parser = httptools.HttpRequestParser(self)
+        self._requests = RequestParser(listener.endpoints, remote)
         self._queue: list[Pending] = []
         self._early = b""
         self._asked: asyncio.Future[Any] | None = None
@@ -112,53 +83,7 @@ class Connection(Holder):
         """When it was last answered, or opened."""
         self._begun: float | None = self._last
         """When the request that is coming in began, or the connection that has not said anything; None: it rests."""
-        self._within = False
-        """Whether the parser is within a request."""
-        self._url = b""
-        self._headers: dict[str, str] = {}
         listener.deadlines.add(self, self._last + HEAD_WITHIN)
-
-    def on_message_begin(self) -> None:
-        """Called by the parser."""
-        self._url = b""
-        self._headers = {}
-        self._within = True
-        if self._begun is None:  # behind another one, in the same bytes
-            self._begun = self.loop.time()
-
-    def on_url(self, url: bytes) -> None:
-        """Called by the parser, perhaps in parts."""
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser for each header."""
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        # Several headers of one name are a list (RFC 9110 §5.3).
-        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
-
-    def on_headers_complete(self) -> None:
-        """Called by the parser, before it reads a body; what is raised here is raised by `feed_data`."""
-        check_head(self._parser.get_http_version(), self._headers)
-
-    def on_message_complete(self) -> None:
-        """Called by the parser."""
-        self._size, self._begun, self._within = 0, None, False
-        endpoints, headers = self._listener.endpoints, self._headers
-        host, path, asked = split_target(self._url.decode("latin-1"))
-        query = without_ignored(asked)
-        if host is not None:  # then Host does not count (RFC 9112 §3.2.2)
-            # See SECURITY.md: targets-host-counts
-            headers["host"] = host
-        method = self._parser.get_method().decode("latin-1")
-        # Behind a handshake, or a CONNECT, comes another protocol.
-        keep = self._parser.should_keep_alive() and "upgrade" not in headers and method != "CONNECT"
-        # A proxy that speaks HTTP/1.0 has no Upgrade (RFC 9110 §7.8).
-        offer = STREAM_OR_POLL if self._parser.get_http_version() == "1.0" else ALL
-        forwarded = headers.get("x-forwarded-for")
-        request = Request(method, path, query, headers, endpoints.limits.address(self._peer, forwarded))
-        poll_key = endpoints.poll_key(request)
-        known = None if poll_key is None else Known(poll_key, offer, forwarded, keep)
-        self._queue.append(Pending(request, offer, keep, known, query == asked))
 
     @property
     def resting(self) -> bool:
@@ -166,10 +91,15 @@ class Connection(Holder):
         return not self._busy and not self._queue
 
     @property
+    def rests_since(self) -> float:
+        """When it was last answered, or opened; in the loop's time."""
+        return self._last
+
+    @property
     def _begins(self) -> bool:
         """Whether what comes next is the first byte of a request, with no other one before it."""
         # See SECURITY.md: known-polls-begin-a-request
-        return not (self._within or self._queue or self._busy or self.finishing)
+        return not (self._requests.within or self._queue or self._busy or self.finishing)
 
     def expire(self, now: float) -> None:
         """Close what has come to its time: a request that does not end, a connection that rests too long."""
@@ -189,7 +119,14 @@ class Connection(Holder):
         if self._asked is not None:
             # See SECURITY.md: what-the-gone-asked-is-cancelled
             self._asked.cancel()
+        self._forget_requests()
         super()._lost(reason)
+
+    def _forget_requests(self) -> None:
+        """Let go of everything about requests: what is closed may wait for its last deadline for a minute."""
+        self._requests.close()
+        self._queue.clear()
+        self._early = b""
 
     def _received(self, data: bytes) -> None:
         # Where a request begins its bytes alone decide what it is, and whoever polls sends the same ones again.
@@ -200,8 +137,9 @@ class Connection(Holder):
             self.close("done" if self.finishing else "gone")
         elif self.held is not None:
             self._early += data  # the next request, before this one is answered
-            if len(self._early) > CHUNK:
-                self.close("gone")
+            # See SECURITY.md: early-bytes-are-few
+            if len(self._early) >= AHEAD:
+                self.loop.remove_reader(self.sock)
         elif not self.finishing:
             self._feed(data)
 
@@ -216,18 +154,13 @@ class Connection(Holder):
             self._refuse(bad_request(f"More than {MAX_REQUEST} bytes at once. Ask for fewer channels at a time."))
             return
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # a handshake; the wire looks at it
-        except httptools.HttpParserCallbackError as error:
-            if not isinstance(error.__context__, Refusal):
-                raise
-            self._refuse(error.__context__)
+            complete = self._requests.feed(data)
+        except Refusal as refusal:
+            self._refuse(refusal)
             return
-        except httptools.HttpParserError as error:
-            # See SECURITY.md: no-http, requests-of-two-readings
-            self._refuse(bad_request(f"This is not HTTP/1.1: {error}."))
-            return
+        if complete:
+            self._queue += complete
+            self._size, self._begun = 0, self.loop.time() if self._requests.within else None
         # See SECURITY.md: requests-ahead
         if len(self._queue) > MAX_QUEUE:
             self._refuse(bad_request(f"More than {MAX_QUEUE} requests at once. Wait for answers in between."))
@@ -238,7 +171,7 @@ class Connection(Holder):
 
     def _note(self, data: bytes) -> None:
         """Know a poll by its bytes from now on, if they were one, and nothing more."""
-        pending = self._queue[0] if len(self._queue) == 1 and not self._within else None
+        pending = self._queue[0] if len(self._queue) == 1 and not self._requests.within else None
         if pending is not None and pending.known is not None and pending.repeats:
             self._listener.know(data, pending.known)
 
@@ -363,9 +296,10 @@ class Connection(Holder):
             self._keep = keep
             sideloop.begin(self, subscription, remote)
         else:
-            self.loop.remove_reader(self.sock)
+            sock = self.release()
             self._listener.connections.discard(self)
-            sideloop.open(self.sock, subscription, remote)
+            self._forget_requests()
+            sideloop.open(sock, subscription, remote)
 
     def _sent_all(self) -> None:
         # A task that reads for it meanwhile would take the next request for this one: then the connection ends with it.
@@ -374,6 +308,7 @@ class Connection(Holder):
             # delivery; and ten thousand others are still to be sent this.
             self._listener.sideloop.soon(self._go_on)
         else:
+            self._forget_requests()
             super()._sent_all()
 
     def _go_on(self) -> None:
@@ -385,6 +320,8 @@ class Connection(Holder):
         self._last = self.loop.time()
         self.finishing = self._busy = False
         early, self._early = self._early, b""
+        if len(early) >= AHEAD:
+            self.loop.add_reader(self.sock, self._readable)
         if self._listener.closed:
             self.finish()
         elif early:
@@ -403,3 +340,7 @@ class Connection(Holder):
     def _refuse(self, refusal: Refusal) -> None:
         self._queue.clear()
         self.finish(problem(refusal).encode(time.time(), close=True))
+
+    @property
+    def _at_once(self) -> int:
+        return CHUNK if self.held is None else AHEAD

@@ -26,7 +26,8 @@ from ..serve.endpoints import Endpoints
 from .buffered import prepare
 from .claim import Claim, path_of
 from .deadlines import Deadlines
-from .http import Connection, Known
+from .http import Connection
+from .requests import Known
 from .thread import SideLoop
 
 OPEN_AGAIN = 5.0
@@ -35,6 +36,8 @@ KNOWN = 4096
 """Polls known by their bytes. A client's is the same each time until something is new."""
 _KNOWN_SIZE = 2048
 """Bytes of a poll that is known again: a stranger must not fill the memory with long ones."""
+WARN_AGAIN = 60.0
+"""Seconds between two warnings that connections are turned away."""
 _ACCEPT = 64
 """Connections accepted before others have their turn."""
 
@@ -67,6 +70,7 @@ class Listener:
         is_unix = self._family == socket.AF_UNIX
         self._claim = Claim(f"{self._where}.lock" if is_unix else path_of(address), shared=not is_unix)
         self._said = ""
+        self._warn_at = 0.0
         self._again: asyncio.TimerHandle | None = None
         self.connections: set[Connection] = set()
         self.known: dict[bytes, Known] = {}
@@ -232,17 +236,35 @@ class Listener:
                     raise
                 self._rest()
                 return
+            if self.sideloop.pool.is_full and not self._make_room():
+                sock.close()
+                return
             sock.setblocking(False)
             prepare(sock, self.sideloop.patience)
             self.connections.add(Connection(self, sock, peer[0] if isinstance(peer, tuple) else "unix"))
 
+    def _make_room(self) -> bool:
+        """Close some connections that have rested for longest; False if none rests, and one more cannot be taken."""
+        resting = sorted((one for one in self.connections if one.resting), key=lambda one: one.rests_since)
+        for connection in resting[: 1 + len(resting) // 16]:  # some, so that not each new one has to sort them
+            connection.close("room")
+        if not resting:
+            self._said_full("has as many connections as it may (80 % of this process's descriptors), all at work")
+        return bool(resting)
+
     def _rest(self) -> None:
         """Accept nothing for a while: there are no descriptors left, and the loop would turn on the spot."""
-        logger.warning("No file descriptors are left; LANDLINE_LISTEN accepts nobody for a second.")
+        self._said_full("accepts no connection for a second, as no file descriptors are left")
         door = self._socket
         assert door is not None
         self.loop.remove_reader(door)
         self.loop.call_later(1.0, lambda: door is self._socket and self.loop.add_reader(door, self._accept))
+
+    def _said_full(self, what: str) -> None:
+        """Warn that a connection was turned away, at most once a minute: it may be a flood."""
+        if self.loop.time() >= self._warn_at:
+            self._warn_at = self.loop.time() + WARN_AGAIN
+            logger.warning("LANDLINE_LISTEN=%s %s. Raise the limit (ulimit -n), or have fewer.", self._address, what)
 
 
 def _has_greenlets() -> bool:

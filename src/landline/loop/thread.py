@@ -36,7 +36,7 @@ from ..serve.endpoints import Endpoints
 from ..serve.observers import Closed, Opened
 from ..serve.runtime import Runtime
 from ..serve.subscription import Subscription
-from .buffered import prepare
+from .buffered import Pool, prepare
 from .deadlines import spread_of
 from .eventloop import Guest, Soon, new_loop
 from .fanout import FanOut
@@ -67,6 +67,7 @@ class SideLoop:
         """Seconds for which a peer need not acknowledge what it is sent."""
         self.incoming: Callable[[], Incoming] = Incoming
         """Makes what reads the client's side of a socket; conformance tests put an echo here."""
+        self._max_open = 0.8 * descriptors()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.fanout: FanOut | None = None
         """The held requests, once the loop was started."""
@@ -82,6 +83,8 @@ class SideLoop:
             _inherited.append(self._loop)
         self._lock = threading.Lock()
         self._admitted = 0
+        self.pool = Pool(self._runtime.config.max_pending_total, self._max_open)
+        """What all connections have together."""
         self._thread: threading.Thread | None = None
         self._loop = None
         self.fanout = None

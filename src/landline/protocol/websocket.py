@@ -29,6 +29,13 @@ LONGEST_FIELD = 256
 40 ms for as much as a head may hold. Browsers and proxies send some dozens."""
 LONGEST_SUBPROTOCOLS = 512
 """The same of `Sec-WebSocket-Protocol`, in which some clients send a token along."""
+CONTROL_BURST = 20
+"""Pings and pongs that a client may send at once: a client answers one ping with one pong, and no library sends more
+than some at once (the conformance suite ten)."""
+CONTROL_RATE = 2.0
+"""Pings and pongs a second that a client may send after these; libraries send one in some seconds."""
+_PIECE = 512
+"""Bytes that are parsed before control frames are counted: at most 85 frames of a flood are parsed in vain."""
 _SHOWN = 200
 """Characters of what is wrong with a handshake that a refusal repeats."""
 
@@ -125,8 +132,8 @@ def _select(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subpro
 class Incoming:
     """What a client sends on an open socket: pongs, pings, a close; anything else ends it with 1003.
 
-    Made when the first byte comes, which on most lines is never: a whole `Protocol` for each would be most of a
-    line's memory.
+    Made when the first byte comes, which on most sockets is never: a whole `Protocol` for each would be most of a
+    socket's memory.
 
     Args:
         on_frame: what to do with a data frame instead of closing; for conformance tests.
@@ -141,23 +148,40 @@ class Incoming:
         # See SECURITY.md: socket-message-size
         self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=max_message, logger=_quiet)
         self._on_frame = on_frame or _refuse
+        self._full_at = 0.0
+        """When the client may send a whole burst again (GCRA, ATM Forum, TM 4.0, 1996)."""
 
-    def receive(self, data: bytes) -> tuple[bytes, bool]:
+    def receive(self, data: bytes, now: float) -> tuple[bytes, bool]:
         """Take bytes from the client, none at its end of stream.
+
+        Args:
+            data: the bytes.
+            now: monotonic seconds.
 
         Returns:
             The bytes to send, and whether the connection ends after them.
         """
         protocol = self._protocol
-        if data:
-            protocol.receive_data(data)
-        else:
+        if not data:
             protocol.receive_eof()
-        for frame in protocol.events_received():
-            if isinstance(frame, Frame) and frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-                self._on_frame(protocol, frame)
+        for begin in range(0, len(data), _PIECE):
+            if protocol.state is not State.OPEN:
+                break
+            protocol.receive_data(data[begin : begin + _PIECE])
+            for frame in protocol.events_received():
+                if isinstance(frame, Frame):
+                    self._take(frame, now)
         out = protocol.data_to_send()
         return b"".join(out), b"" in out or not data
+
+    def _take(self, frame: Frame, now: float) -> None:
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            self._on_frame(self._protocol, frame)
+            return
+        self._full_at = max(self._full_at, now) + 1 / CONTROL_RATE
+        # See SECURITY.md: control-frames-are-few
+        if self._full_at - now > CONTROL_BURST / CONTROL_RATE and self._protocol.state is State.OPEN:
+            self._protocol.fail(CloseCode.POLICY_VIOLATION, "too many pings or pongs")
 
 
 def _refuse(protocol: Protocol, _frame: Frame) -> None:
