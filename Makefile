@@ -34,10 +34,13 @@ BENCH := $(if $(filter smoke,$(ONLY)),$(DEV),bench/.venv/.stamp)
 CODE := $(wildcard src tests tools examples bench)
 # Tests that start servers, which takes seconds each.
 SERVED := held proving examples static bench fuzz
+QUICKLY := $(filter-out $(SERVED:%=tests/%/) tests/typing/ tests/vectors/ tests/ledger/,$(wildcard tests/*/ tests/test_*.py))
+# Of them those that run the code in their own process, which alone can be measured.
+COVERING := $(wildcard tests/fuzz/test_parsers.py tests/fuzz/test_doors.py tests/held/test_race.py tests/held/test_failing_app.py)
 # Several processes; those that were slowest are named at the end.
 SHARED := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=15
 
-.PHONY: help demo lesson quick test test-rest test-night coverage fuzz mutants check bench format reference constraints debian clean
+.PHONY: help demo lesson quick test test-rest test-night coverage compatible fuzz mutants check bench format reference constraints debian clean
 
 help:  ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,7 +52,7 @@ lesson: $(RUN)  ## serve the lesson: the ten-line app that Landline grew from, o
 	@tools/serve.sh lesson "$(HOST)" "$(PORT)"
 
 quick: $(DEV)  ## while working: what needs neither servers nor browsers, in less than a minute
-	@$(SHARED) --durations=3 -m "not browser and not ledger and not slow" $(SERVED:%=--ignore=tests/%) $(ARGS)
+	@$(SHARED) --durations=3 -m "not browser and not ledger and not slow" $(QUICKLY) $(ARGS)
 
 test: $(DEV) $(NODE) debian  ## run what each push must pass: Python's tests (ARGS= goes to pytest) and the browser client's
 	@echo "landline: pytest $(ARGS)"
@@ -64,6 +67,13 @@ test-rest: $(DEV) $(NODE) debian  ## what `make test` leaves out: whole ledgers,
 test-night: test-rest  ## all that is too much for each change: `make test-rest`, `make fuzz`, `make mutants`
 	@$(MAKE) fuzz ARGS=
 	@$(MAKE) mutants ARGS=
+
+coverage: $(DEV)  ## run what is tested without servers, and demand the branches that pyproject.toml says
+	@FUZZ_INPUTS=2000 $(SHARED) --durations=3 -q -m "not browser and not ledger and not slow" \
+	    $(QUICKLY) $(COVERING) --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+compatible: $(DEV)  ## run the quick tests on each Python that is installed, and with the oldest versions allowed
+	@$(BIN)/nox $(ARGS)
 
 fuzz: $(DEV)  ## make up bad input, INPUTS (1000000) of it, for some twenty minutes: for each night
 	@FUZZ_INPUTS="$(INPUTS)" $(BIN)/python -m pytest tests/fuzz $(ARGS)
@@ -109,7 +119,7 @@ debian:  ## install what the tests need from Debian's packages, where it is miss
 	@tools/debian.sh
 
 clean:  ## remove what was installed and built here; logs of the examples stay
-	@rm -rf .venv node_modules bench/.venv bench/.cache bench/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/results
+	@rm -rf .venv node_modules bench/.venv bench/.cache bench/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .nox tests/results
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN): pyproject.toml constraints.txt tools/venv.sh

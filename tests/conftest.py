@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,10 @@ LEAK_PATIENCE = 5.0
 """Seconds that threads and sockets get to go away after a test. One that needs them all is a leak."""
 
 CI = bool(os.environ.get("CI"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell has what it runs in the background ignore Ctrl-C, and so would each server that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A slow machine is no failure, and a failing example must be repeatable from its report alone.
 hypothesis.settings.register_profile("landline", deadline=None, print_blob=True, derandomize=CI)

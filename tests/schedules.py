@@ -12,7 +12,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-PATIENCE = 10.0
+from tests.processes import SLOWER
+
+PATIENCE = 30.0 * SLOWER
 """Seconds until a thread that calls no point is given up: it waits for something that no schedule knows."""
 
 

@@ -277,7 +277,15 @@ class SQLiteMachine(LandlineMachine):
         self.carry_on(names)
 
 
-@pytest.mark.parametrize(("machine", "histories"), [(MemoryMachine, 150), (SQLiteMachine, 60)])
+@pytest.mark.parametrize(
+    ("machine", "histories"),
+    [
+        (MemoryMachine, 50),
+        (SQLiteMachine, 20),
+        pytest.param(MemoryMachine, 500, marks=pytest.mark.night),
+        pytest.param(SQLiteMachine, 200, marks=pytest.mark.night),
+    ],
+)
 def test_every_history_is_told_without_a_silent_hole(machine: type[LandlineMachine], histories: int) -> None:
     run_state_machine_as_test(
         machine,

@@ -32,6 +32,8 @@ LIST = ROOT / "tests" / "mutants.toml"
 COPIED = ("src", "tests", "tools", "examples", "pyproject.toml")
 PATIENCE = 300
 """Seconds for one test. A mutant that makes it hang is noticed too, but should not take all night."""
+INPUTS = "20000"
+"""Made-up inputs for the tests that use them: more than each change gets."""
 _MARK = re.compile(r"(?:#|//) See SECURITY\.md: ([a-z0-9-]+(?:, [a-z0-9-]+)*)")
 
 
@@ -157,7 +159,7 @@ def passes(test: str, folder: Path) -> bool:
     """Run a test in a copy of the project."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", *shlex.split(test)]
     # Before the installed package, which is the project itself.
-    env = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1", "FUZZ_INPUTS": INPUTS}
     try:
         result = subprocess.run(command, cwd=folder, env=env, capture_output=True, timeout=PATIENCE, check=False)
     except subprocess.TimeoutExpired:

@@ -4,7 +4,7 @@ import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
 
-INPUTS = int(os.environ.get("FUZZ_INPUTS", "20000"))
+INPUTS = int(os.environ.get("FUZZ_INPUTS", "4000"))
 """Inputs over all tests of this folder, about."""
 _NASTY = [
     b"\r\n", b"\n", b"\r", b"\0", b"\xff", b"%", b"%0d%0a", b"%00", b"&", b"=", b";", b"+", b"'", b'"', b"<", b"\\",

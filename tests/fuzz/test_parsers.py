@@ -1,6 +1,6 @@
 """The pure parsers and writers, given bytes that nobody would send who means well.
 
-`FUZZ_INPUTS` says how many inputs there are over all of `tests/fuzz`: 20,000 unless `make fuzz` says more.
+`FUZZ_INPUTS` says how many inputs there are over all of `tests/fuzz`: 4,000 unless `make fuzz` says more.
 """
 
 import subprocess

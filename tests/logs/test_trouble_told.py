@@ -168,6 +168,7 @@ def test_locked_for_writing_is_read_as_ever(place: Place, held: list[Reader], tm
 
 
 @pytest.mark.slow
+@pytest.mark.night  # half a minute is half a minute
 def test_locked_for_half_a_minute_with_the_patience_of_production(
     make_place: Callable[..., Place], tmp_path: Path
 ) -> None:
