@@ -1,8 +1,7 @@
 """Published between reading and waiting: told at once, whatever the order of things (message_bus #59).
 
-The threads of a held poll, of the hub's follower and of a publisher are run in every order with one switch, and at night
-with up to two.
-No timer helps: who is not woken stays asleep, and the test says so.
+The threads of a held poll, of the hub's follower and of a publisher are run in every order with one switch, and at
+night with up to two. No timer helps: a thread that is not woken stays asleep, and the test says so.
 """
 
 import json
