@@ -15,7 +15,7 @@ from tests.fuzz.door import Door
 from tests.fuzz.inputs import INPUTS, mutated
 from tests.fuzz.targets import check_answer, seeds
 
-COUNT = max(INPUTS // 4, 3000)
+COUNT = max(INPUTS // 4, 5000)
 MOST_KEPT = 4 * 1024 * 1024
 """Bytes that a process may keep of strangers' requests: names and answers are remembered, a bounded number."""
 
