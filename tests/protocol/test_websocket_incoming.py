@@ -9,14 +9,14 @@ PONG = Frame(Opcode.PONG, b"").serialize(mask=True)
 TOO_MANY = (1008).to_bytes(2, "big")
 
 
-@pytest.mark.parametrize("frame", [PING, PONG])
+@pytest.mark.parametrize("frame", [PING, PONG], ids=["ping", "pong"])
 def test_twenty_control_frames_at_once_are_taken(frame: bytes) -> None:
     out, ends = Incoming().receive(frame * 20, 100.0)
     assert not ends
     assert out.count(b"\x8a\x00") == (20 if frame is PING else 0)
 
 
-@pytest.mark.parametrize("frame", [PING, PONG])
+@pytest.mark.parametrize("frame", [PING, PONG], ids=["ping", "pong"])
 def test_one_more_is_closed_with_1008(frame: bytes) -> None:
     out, ends = Incoming().receive(frame * 21, 100.0)
     assert ends
