@@ -139,6 +139,8 @@ def test_request_held_by_the_side_loop_is_observed_from_beginning_to_end(make_ap
         app.live.publish("news", 1)
         reader.take(1)
     until(lambda: len(curious.seen) > 1 and isinstance(curious.seen[-1], Closed), PATIENCE, "the end")
-    closed = curious.seen[-1]
+    _, delivered, closed = curious.seen
+    assert isinstance(delivered, Delivered)
+    assert delivered[:3] == ("sse", 1, 1)
     assert isinstance(closed, Closed)
     assert (closed.transport, closed.sent, closed.reason) == ("sse", 1, "gone")

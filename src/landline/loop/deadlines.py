@@ -10,7 +10,6 @@ import asyncio
 import heapq
 import logging
 import math
-import random
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -114,6 +113,7 @@ class Expiry:
     ) -> None:
         self.deadlines: Deadlines[Holder] = Deadlines(loop, self.expire)
         self._hub = runtime.hub
+        self._times = runtime.times
         self._keepalive = runtime.config.keepalive
         self._endpoints = endpoints
         self._groups = groups
@@ -150,7 +150,7 @@ class Expiry:
             self._answer(held)
         else:
             # See SECURITY.md: restart-is-spread
-            held.connection.finish(held.transport.goodbye(random.uniform(RETURN_LEAST, spread)))
+            held.connection.finish(held.transport.goodbye(self._times.between(RETURN_LEAST, spread)))
 
     def _due(self, held: HeldRequest) -> float:
         due = math.inf if held.due is None else held.due
@@ -163,7 +163,10 @@ class Expiry:
         """Return a sign of life; made once for all equal streams of one turn of the timer."""
         key = (held.transport, held.transports, position, now)
         if self._sign[0] != key:
-            self._sign = key, held.transport.keepalive(position, self._endpoints.advice(held.transports), time.time())
+            self._sign = (
+                key,
+                held.transport.keepalive(position, self._endpoints.advice(held.transports), self._times.wall()),
+            )
         return self._sign[1]
 
     def _answer(self, held: HeldRequest) -> None:
@@ -173,7 +176,9 @@ class Expiry:
         is_at_hand = position is None or self._hub.covers(held.cursor)
         cursor = held.cursor if is_at_hand or held.group is None else position
         assert cursor is not None
-        held.connection.finish(held.transport.keepalive(cursor, self._endpoints.advice(held.transports), time.time()))
+        held.connection.finish(
+            held.transport.keepalive(cursor, self._endpoints.advice(held.transports), self._times.wall())
+        )
         self._groups.part(held)
 
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
@@ -31,8 +30,10 @@ from ..cursor import Cursor
 from ..errors import LogError
 from ..event import Event
 from ..follow.hub import News
+from ..protocol.transport import Transport
 from ..reading import PAGE_EVENTS, Reading, page
 from ..serve.endpoints import Endpoints
+from ..serve.observers import Delivered
 from ..serve.runtime import Runtime
 from ..serve.subscription import RETRY_PAUSE, Subscription
 from .asking import Asking
@@ -167,7 +168,7 @@ class FanOut:
         return True
 
     def send_to(
-        self, subscription: Subscription, requests: Iterable[HeldRequest], reading: Reading, snapshots: list[Event]
+        self, subscription: Subscription, requests: list[HeldRequest], reading: Reading, snapshots: list[Event]
     ) -> None:
         """Send requests that are in no group what was read for them."""
         data = self._render(subscription, reading, snapshots)
@@ -176,7 +177,7 @@ class FanOut:
             held.written = self._loop.time()
             if subscription.transport.ends:
                 held.is_catching_up = False
-        self._write(requests, data, ends=subscription.transport.ends)
+        self._write(requests, data, subscription.transport, len(reading.events))
 
     def say_goodbye(self, requests: Iterable[HeldRequest], spread: float | None = None) -> None:
         """End requests, those of streams with the request to come back, within `spread` seconds or what fits."""
@@ -211,12 +212,13 @@ class FanOut:
             group.sent += len(reading.events)
             group.written = self._loop.time()
             events, here = events[len(reading.events) :], reading.cursor
-            self._write(self.groups.take(group) if ends else list(group.members), data, ends=ends)
+            requests = list(self.groups.take(group) if ends else group.members)
+            self._write(requests, data, group.subscription.transport, len(reading.events))
 
-    def _write(self, requests: Iterable[HeldRequest], data: bytes, *, ends: bool) -> None:
+    def _write(self, requests: list[HeldRequest], data: bytes, transport: Transport, events: int) -> None:
         for held in requests:
             try:
-                if ends:
+                if transport.ends:
                     held.connection.finish(data)
                 else:
                     held.connection.write(data)
@@ -224,9 +226,12 @@ class FanOut:
                 logger.exception(_LOST)
                 held.connection.close("failed")
 
+        if self._runtime.observers.wants_deliveries:
+            self._runtime.observers.delivered(Delivered(transport.name, events, len(requests), len(data)))
+
     def _render(self, subscription: Subscription, reading: Reading, snapshots: list[Event]) -> bytes:
         advice = self._endpoints.advice(subscription.transports)
-        return subscription.transport.render(reading, snapshots, advice, time.time())
+        return subscription.transport.render(reading, snapshots, advice, self._runtime.times.wall())
 
     def _move(self, position: Cursor) -> None:
         if self.held:  # else the last one has ended meanwhile

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -330,7 +329,7 @@ class Connection(Holder):
             self._next()
 
     def _answer(self, reply: Reply, keep: bool, *, head_only: bool = False) -> None:
-        data = reply.encode(time.time(), close=not keep, head_only=head_only)
+        data = reply.encode(self._listener.endpoints.wall(), close=not keep, head_only=head_only)
         self._last = self.loop.time()
         if keep:
             self.write(data)
@@ -339,7 +338,7 @@ class Connection(Holder):
 
     def _refuse(self, refusal: Refusal) -> None:
         self._queue.clear()
-        self.finish(problem(refusal).encode(time.time(), close=True))
+        self.finish(problem(refusal).encode(self._listener.endpoints.wall(), close=True))
 
     @property
     def _at_once(self) -> int:

@@ -72,6 +72,8 @@ class Endpoints:
         self._runtime = runtime
         self.authorizer = runtime.authorizer
         self._clock, self._random = runtime.times.wall, runtime.times.random
+        self.wall = runtime.times.wall
+        """Unix seconds, for what is sent."""
         config = runtime.config
         self._parser = Parser(runtime)
         self._origins = self._parser.origins
