@@ -83,6 +83,8 @@ class Runtime:
         """What to call before the log is closed: others who read it."""
         self.token = object()
         """Stands for this runtime where that must not be kept alive."""
+        self.has_begun = False
+        """Whether a request was served, since it was made or closed."""
         self._has_published = False
         self._next_trim = 0.0
 
@@ -92,6 +94,7 @@ class Runtime:
         Args:
             environ: the WSGI environment that the server made.
         """
+        self.has_begun = True  # first: requests that come at the same time need not warn twice
         self.channels.serving.add(self.token)
         self.app.begin()
         # Not from the environment made for a request through the second door: that has no server behind it.
@@ -205,7 +208,12 @@ class Runtime:
             return [self._snapshot(item, position) for item in items]
 
     def close(self) -> None:
-        """Let go of held connections, end the hub's follower and close the log."""
+        """Answer held connections, end all threads and close the log.
+
+        Nothing is closed for good: the next request, or the next to publish, opens what it needs. A request that is
+        held in a thread or greenlet of the server ends in its own time, and reads from the log at the end of it.
+        """
+        self.has_begun = False
         self.channels.serving.discard(self.token)
         for close in self.closing:
             close()

@@ -48,7 +48,7 @@ class WireMiddleware:
         self._wsgi_app = wsgi_app
         self._runtime = runtime
         self._endpoints = Endpoints(runtime)
-        self._has_key = self._has_begun = False
+        self._has_key = False
         self.sideloop = SideLoop(runtime, self._endpoints)
         """Holds the connections taken from the server."""
         self.listener = (
@@ -64,8 +64,7 @@ class WireMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one WSGI request (PEP 3333)."""
-        if not self._has_begun and VISIT not in environ:
-            self._has_begun = True  # first: requests that come at the same time need not warn twice
+        if not self._runtime.has_begun and VISIT not in environ:
             self._runtime.begin(environ)
         if self._runtime.channels.guarded and not self._has_key:
             self._endpoints.authorizer.require_key()  # at the first request: in development at once, and on the page
