@@ -22,7 +22,8 @@ from landline.access.grants import Grant
 from landline.hosts.wsgi import in_place as places_module
 from landline.hosts.wsgi import takeover as detach
 from landline.logs.registry import Retention
-from landline.loop import catching_up, fanout
+from landline.loop import fanout
+from landline.serve import subscription
 from landline.serve import subscription as subscription_module
 from landline.serve.runtime import Runtime
 from werkzeug.test import EnvironBuilder, run_wsgi_app
@@ -95,7 +96,7 @@ class Reading(Client):
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.AbstractEventLoop]:
     monkeypatch.setattr(fanout, "PAGE_EVENTS", PAGE)
-    for module in (catching_up, fanout):
+    for module in (subscription, fanout):
         monkeypatch.setattr(module, "RETRY_PAUSE", 0.0)
     loop = asyncio.new_event_loop()
     yield loop

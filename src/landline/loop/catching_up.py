@@ -1,23 +1,53 @@
 """Catching up: the log is read for held requests that stand behind their group's position. In the loop's thread alone.
 
-Several requests at one position catch up together. One that is slow to take what it is sent goes on alone.
+Several requests at one position catch up together, by one `progress` (see `serve.subscription`): what it yields is
+carried out for all of them. One that is slow to take what it is sent goes on alone, with a progress of its own.
+
+Invariants:
+
+- A request that catches up is in no group, and is sent nothing but what its progress yields.
+- Between a progress's `Send` or `Wait` and its next step all requests stand at that step's cursor. There they may join
+  their group, go on alone, or end; nowhere else.
+- `Wait` means that the log has no more: they try to join. Where the window does not reach back so far, the next
+  reading finds out why.
+- Keepalives, a poll's time and a grant's end are seen to by `deadlines` for all that is held, so the progress is given
+  no such terms, and waits for a log that fails for as long as it takes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Coroutine
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any, Protocol
 
 from ..cursor import Cursor
-from ..errors import LogError, Refusal
+from ..errors import LogError
 from ..event import Event
 from ..reading import Reading
 from ..serve.runtime import Runtime
-from ..serve.subscription import RETRY_PAUSE, Subscription
+from ..serve.subscription import (
+    Call,
+    Check,
+    Finish,
+    Pause,
+    Send,
+    Services,
+    Step,
+    Subscription,
+    Terms,
+    Wait,
+    progress,
+)
 from .deadlines import TICK
 from .held import HeldRequest
+
+Progress = Generator[Step, Any, None]
+
+_TERMS = Terms(sources=False, patient=True)
+
+logger = logging.getLogger("flask_landline")
 
 
 class Host(Protocol):
@@ -40,7 +70,7 @@ class FanOut(Protocol):
         """Let requests join their group, if the window has all that they missed."""
 
     def send_to(
-        self, subscription: Subscription, requests: list[HeldRequest], reading: Reading, snapshots: list[Event]
+        self, subscription: Subscription, requests: list[HeldRequest], reading: Reading, snapshots: Sequence[Event]
     ) -> None:
         """Send requests what was read for them."""
 
@@ -62,6 +92,11 @@ class CatchingUp:
         self._hub = runtime.hub
         self._fanout = fanout
         self._host = host
+        self._services = Services(
+            lambda names, position: self._hub.read(names, position),
+            runtime.snapshots,
+            runtime.sources.run_due,
+        )
 
     def begin(self, subscription: Subscription, requests: list[HeldRequest], cursor: Cursor) -> None:
         """Have the log read for requests that only it can bring up to date."""
@@ -70,37 +105,67 @@ class CatchingUp:
         self._host.spawn(self._run(subscription, requests, cursor))
 
     async def _run(self, subscription: Subscription, requests: list[HeldRequest], cursor: Cursor) -> None:
-        """Read from the log for requests at `cursor` until they can join their group."""
-        while requests := await self._with_room(subscription, requests, cursor):
-            try:
-                reading = await self._host.call(self._hub.read, subscription.names, cursor)
-                snapshots: list[Event] = []
-                if reading.reset is not None:
-                    snapshots = await self._host.call_app(
-                        self._runtime.snapshots,
-                        subscription.items,
-                        reading,
-                        subscription.site,
-                        share="snapshots",
-                        own=True,
-                    )
-                # After reading, and before anything is sent: what came behind a revocation may be in the reading, and
-                # the wake-up that has `deliver` end its requests may be late.
-                # See SECURITY.md: catching-up-looks-again
-                requests = await self._without_closed(subscription, requests, ask_log=bool(snapshots))
-            except LogError as error:
-                self._hub.warn("A held connection waits until it can be sent more.", error)
-                await asyncio.sleep(RETRY_PAUSE)
-                continue
-            except Refusal:
-                # A snapshot failed. The clients still stand before the reset, and their next polls say why.
-                self._fanout.say_goodbye(requests)
-                return
-            if reading.has_news:
-                self._fanout.send_to(subscription, requests, reading, snapshots)
-            cursor = reading.cursor
-            if not reading.more and self._fanout.join(subscription, requests, cursor):
-                return
+        """Carry out one progress for requests at `cursor`, until they can join their group."""
+        steps = progress(subscription, self._services, _TERMS, cursor)
+        try:
+            requests = await self._with_room(subscription, requests, cursor)
+            step = next(steps)
+            while requests and not isinstance(step, Finish):
+                if isinstance(step, Call):
+                    step = await self._call(steps, step)
+                elif isinstance(step, Check):
+                    requests, step = await self._check(steps, step, subscription, requests)
+                elif isinstance(step, Pause):
+                    self._hub.warn("A held connection waits until it can be sent more.", step.error)
+                    await asyncio.sleep(step.seconds)
+                    step = next(steps)
+                else:
+                    assert isinstance(step, Send | Wait)  # signs of life are given to all held requests alike
+                    if self._take(subscription, requests, step):
+                        return
+                    requests = await self._with_room(subscription, requests, _cursor_of(step))
+                    step = next(steps)
+            if isinstance(step, Finish):
+                self._finish(subscription, requests, step)
+        except Exception:
+            logger.exception("Held connections could not be brought up to date; their clients come back.")
+            for held in requests:
+                held.connection.close("failed")
+
+    async def _call(self, steps: Progress, step: Call) -> Step:
+        try:
+            if step.is_apps:
+                value = await self._host.call_app(step.function, share="snapshots", own=True)
+            else:
+                value = await self._host.call(step.function)
+        except Exception as error:  # noqa: BLE001  it is the generator's
+            return steps.throw(error)
+        return steps.send(value)
+
+    async def _check(
+        self, steps: Progress, step: Check, subscription: Subscription, requests: list[HeldRequest]
+    ) -> tuple[list[HeldRequest], Step]:
+        """Take out those whose grants are revoked: the wake-up that has `deliver` end them may be late."""
+        try:
+            # See SECURITY.md: catching-up-looks-again
+            requests = await self._without_closed(subscription, requests, ask_log=step.at_end)
+        except LogError as error:
+            return requests, steps.throw(error)
+        return requests, steps.send(bool(requests))
+
+    def _take(self, subscription: Subscription, requests: list[HeldRequest], step: Send | Wait) -> bool:
+        """Send what was found; return whether all of them could join their group behind it."""
+        if isinstance(step, Send):
+            self._fanout.send_to(subscription, requests, step.reading, step.snapshots)
+            if step.reading.more:
+                return False
+        return self._fanout.join(subscription, requests, _cursor_of(step))
+
+    def _finish(self, subscription: Subscription, requests: list[HeldRequest], step: Finish) -> None:
+        if step.why == "answered" and step.reading is not None:
+            self._fanout.send_to(subscription, requests, step.reading, step.snapshots)
+        else:  # a snapshot failed: clients still stand before the reset, and their next polls say why
+            self._fanout.say_goodbye(requests)
 
     async def _with_room(
         self, subscription: Subscription, requests: list[HeldRequest], cursor: Cursor
@@ -134,3 +199,7 @@ class CatchingUp:
 
 def _is_slow(held: HeldRequest) -> bool:
     return held.open and not held.connection.flushed
+
+
+def _cursor_of(step: Send | Wait) -> Cursor:
+    return step.reading.cursor if isinstance(step, Send) else step.cursor

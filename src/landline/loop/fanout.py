@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol
 
 from ..channels.names import RESERVED
@@ -168,7 +168,7 @@ class FanOut:
         return True
 
     def send_to(
-        self, subscription: Subscription, requests: list[HeldRequest], reading: Reading, snapshots: list[Event]
+        self, subscription: Subscription, requests: list[HeldRequest], reading: Reading, snapshots: Sequence[Event]
     ) -> None:
         """Send requests that are in no group what was read for them."""
         data = self._render(subscription, reading, snapshots)
@@ -229,7 +229,7 @@ class FanOut:
         if self._runtime.observers.wants_deliveries:
             self._runtime.observers.delivered(Delivered(transport.name, events, len(requests), len(data)))
 
-    def _render(self, subscription: Subscription, reading: Reading, snapshots: list[Event]) -> bytes:
+    def _render(self, subscription: Subscription, reading: Reading, snapshots: Sequence[Event]) -> bytes:
         advice = self._endpoints.advice(subscription.transports)
         return subscription.transport.render(reading, snapshots, advice, self._runtime.times.wall())
 

@@ -116,6 +116,8 @@ class Wait(NamedTuple):
 
     until: float
     """At most until then, in the time of `Services.clock`; inf: for as long as it takes."""
+    cursor: Cursor
+    """Up to where the reader's channels were looked at."""
 
 
 class Pause(NamedTuple):
@@ -164,6 +166,8 @@ class Terms(NamedTuple):
     """Whether the process is ending."""
     sources: bool = True
     """Whether to run sources that are due."""
+    patient: bool = False
+    """Whether a held poll, too, waits until a log that fails can be read: its host answers it when its time is up."""
 
 
 class Followed(Protocol):
@@ -198,11 +202,11 @@ def progress(followed: Followed, services: Services, terms: Terms, position: Pos
     here = position
     quiet_since = services.clock()
     while True:
-        due = (yield Call(lambda: services.run_due(followed.items))) if terms.sources else math.inf
+        due = (yield Call(lambda: services.run_due(followed.items), is_apps=True)) if terms.sources else math.inf
         try:
             found = yield from _look(followed, services, here)
         except LogError as error:
-            if followed.ends:
+            if followed.ends and not terms.patient:
                 yield Finish("failed", error=error)
                 return
             yield Pause(RETRY_PAUSE, error)
@@ -225,7 +229,7 @@ def progress(followed: Followed, services: Services, terms: Terms, position: Pos
             quiet_since = now
             yield Sign(here)
         else:
-            yield Wait(min(now + due, quiet_since + terms.keepalive, terms.ends))
+            yield Wait(min(now + due, quiet_since + terms.keepalive, terms.ends), here)
 
 
 def _look(followed: Followed, services: Services, here: Position) -> Generator[Step, Any, Send | None]:
@@ -233,7 +237,7 @@ def _look(followed: Followed, services: Services, here: Position) -> Generator[S
     reading: Reading = yield Call(lambda: services.read(followed.names, here))
     snapshots: Sequence[Event] = ()
     if reading.reset is not None:
-        snapshots = yield Call(lambda: services.snapshots(followed.items, reading, followed.site))
+        snapshots = yield Call(lambda: services.snapshots(followed.items, reading, followed.site), is_apps=True)
     may_send = yield Check(at_end=bool(snapshots))
     # See SECURITY.md: what-is-held-is-looked-at-again
     return Send(reading, snapshots) if may_send else None
