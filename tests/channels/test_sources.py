@@ -143,6 +143,26 @@ def test_slow_source_is_asked_no_more_often(app: App, process: Process, clock: C
     assert len(calls) > 5
 
 
+def test_quick_source_is_asked_before_a_slow_one(app: App, process: Process, clock: Clock) -> None:
+    """Whoever asks waits for both; what the quick one finds is there for all others meanwhile."""
+    order: list[str] = []
+
+    @app.live.channel("slow").source(every=0.2)
+    def slow() -> None:
+        order.append("slow")
+        clock.advance(3.0)
+
+    @app.live.channel("quick").source(every=0.2)
+    def quick() -> None:
+        order.append("quick")
+
+    for _ in range(3):
+        process.ask("slow", "quick")
+        clock.advance(1.0)
+    assert order[:2] == ["slow", "quick"]  # nothing is known of them
+    assert order[2:] == ["quick", "slow"] * 2
+
+
 def test_asking_tells_how_long_to_wait(app: App, process: Process, clock: Clock) -> None:
     source(app, every=2.0)
     assert process.ask() == pytest.approx(2.0)

@@ -39,6 +39,8 @@ class _Turn:
         self.lock = threading.Lock()
         self.next = 0.0
         self.failures = 0
+        self.took = 0.0
+        """Seconds that its last call took."""
 
 
 class Sources:
@@ -78,7 +80,11 @@ class Sources:
 
     def run_due(self, channels: Iterable[Resolved]) -> float:
         """Ask the sources that are due, and return the seconds until the next one is; inf if there is none."""
-        return min((self._ask(item) for item in channels if item.channel.source_function), default=float("inf"))
+        due = [item for item in channels if item.channel.source_function]
+        if len(due) > 1:
+            # The quick ones first, for whoever asks waits for all: what they find is then not late by a slow one.
+            due.sort(key=lambda item: self._turn(item.name).took)
+        return min((self._ask(item) for item in due), default=float("inf"))
 
     def _ask(self, item: Resolved) -> float:
         source = item.channel.source_function
@@ -107,7 +113,8 @@ class Sources:
                 return source.every / 4  # soon enough to take over when the other process ends
             started = self._clock()
             pause = self._call_once(item, source, turn)
-            left = max(started + pause - self._clock(), 0.0)
+            turn.took = self._clock() - started
+            left = max(pause - turn.took, 0.0)
             self._log.lease(lease, left, self._holder)
             return left
         except LogError as error:
