@@ -174,8 +174,9 @@ def clock() -> Clock:
 @pytest.fixture
 def make_rooms(make_app: Callable[..., App], clock: Clock) -> Callable[..., Rooms]:
     def make(key: str | None = "new", fallbacks: list[str] | None = None, age: float = AGE, **config: Any) -> Rooms:
-        app = make_app(identity=lambda: request.cookies.get("who"), grant_age=age, **config)
-        return Rooms(app, clock, key, **({"SECRET_KEY_FALLBACKS": fallbacks} if fallbacks else {}))
+        flask = {"SECRET_KEY_FALLBACKS": fallbacks} if fallbacks else {}
+        identity = lambda: request.cookies.get("who")  # noqa: E731
+        return Rooms(make_app, clock, key, flask, identity=identity, grant_age=age, **config)
 
     return make
 

@@ -1,10 +1,12 @@
 """Rooms that are open to those whose cookie names them, and whether a grant opens them unasked."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from flask import request
 from landline.testing import Clock
+from landline.times import Times
 
 from tests.apps import Answer, App
 
@@ -16,18 +18,22 @@ AGE = 300.0
 class Rooms:
     """An app with rooms that are open to those whose cookie names them, and a public channel."""
 
-    def __init__(self, app: App, clock: Clock, key: str | None = "new", **config: Any) -> None:
-        self.app = app
+    def __init__(
+        self, make_app: Callable[..., App], clock: Clock, key: str | None = "new", flask: Any = (), **config: Any
+    ) -> None:
+        self.draw = 0.0
+        """What chance gives."""
+        # Monotonic seconds go on, and with the test's clock: who looks again after some time must do so.
+        times = Times(lambda: time.monotonic() + clock() - clock_began, clock, lambda: self.draw)
+        clock_began = clock()
+        self.app = app = make_app(times=times, **config)
         self.asked: list[int] = []
         self.while_asked: Callable[[], object] = lambda: None
-        app.flask.config.update(SECRET_KEY=key, **config)
+        app.flask.config.update(flask, SECRET_KEY=key)
         app.live.channel("news")
         self.room = app.live.channel("room/<int:room_id>")
         self.room.reader(self.may_read)
         self.authorizer = app.runtime.authorizer
-        self.authorizer.grants._clock = self.authorizer.revocations._clock = app.runtime.log._clock = clock  # type: ignore[attr-defined]
-        app.flask.wsgi_app._endpoints._clock = clock  # type: ignore[attr-defined]
-        self.authorizer.grants._rand = lambda: 0.0
 
     def may_read(self, room_id: int) -> bool:
         self.asked.append(room_id)

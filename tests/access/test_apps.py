@@ -16,6 +16,7 @@ from landline.access.apps import KEEP, RENEW
 from landline.logs.memory import MemoryLog
 from landline.serve.runtime import Runtime
 from landline.testing import Clock, in_threads
+from landline.times import SYSTEM, Times
 
 from tests.held.stage import Client, Stage
 
@@ -25,10 +26,14 @@ SECRET = "Ann's salary"
 class Site:
     """An app of some name, with a log that others may have too."""
 
-    def __init__(self, name: str, log: Any, rule: str = "events", *, closed: bool = False, **config: Any) -> None:
+    def __init__(
+        self, name: str, log: Any, rule: str = "events", *, closed: bool = False, times: Times = SYSTEM, **config: Any
+    ) -> None:
         self.flask = Flask(name)
         self.flask.config.update(LANDLINE_LOG=log, SECRET_KEY="key", **config)
-        self.live = Landline(self.flask)
+        self.live = Landline()
+        self.live.times = times
+        self.live.init_app(self.flask)
         self.channel = self.live.channel(rule)
         if closed:
             self.channel.reader(lambda **_: False)
@@ -156,11 +161,10 @@ def test_app_that_starts_again_and_again_fills_no_log(log: MemoryLog) -> None:
     assert len(sites[0].said()) == 1
 
 
-def test_statement_is_renewed_each_day_and_forgotten_after_a_week(log: MemoryLog, clock: Clock) -> None:
-    public, admin = Site("public", log), Site("admin", log, closed=True)
-    seconds, log._clock = Clock(), clock
-    for site in (public, admin):
-        site.runtime.apps._clock, site.runtime.apps._monotonic = clock, seconds
+def test_statement_is_renewed_each_day_and_forgotten_after_a_week(clock: Clock) -> None:
+    log, seconds = MemoryLog(clock=clock), Clock()
+    times = Times(clock=seconds, wall=clock)
+    public, admin = Site("public", log, times=times), Site("admin", log, closed=True, times=times)
     admin.runtime.apps.say()
     since = admin.said()[0]["since"]
     for count in (2, 3):

@@ -99,10 +99,10 @@ def test_what_is_no_grant_counts_as_none(change: str, rooms: Rooms) -> None:
     assert not rooms.is_good(change.format(rooms.grant()))
 
 
-def test_what_is_signed_for_another_purpose_is_no_grant(rooms: Rooms) -> None:
+def test_what_is_signed_for_another_purpose_is_no_grant(rooms: Rooms, clock: Clock) -> None:
     """Flask signs its sessions with the same key."""
     signer = rooms.authorizer.keys.signer()
-    payload = [(), rooms.authorizer.grants._clock() + AGE, *rooms.app.runtime.hub.tail()]
+    payload = [(), clock() + AGE, *rooms.app.runtime.hub.tail()]
     assert not rooms.is_good(str(signer.dumps(payload)))
     assert not rooms.is_good(str(signer.dumps(payload, salt="cookie-session")))
 
@@ -169,7 +169,7 @@ def test_grant_is_renewed_in_its_last_quarter(rooms: Rooms, clock: Clock) -> Non
 
 
 def test_grants_end_a_little_early_and_not_together(rooms: Rooms, clock: Clock) -> None:
-    rooms.authorizer.grants._rand = lambda: 1.0
+    rooms.draw = 1.0
     assert rooms.poll().json["grant"]["expires"] == clock() + 0.9 * AGE
 
 
@@ -295,7 +295,7 @@ def test_poll_with_a_grant_that_is_none_is_asked_about_each_time(rooms: Rooms) -
     cursor = rooms.app.live.cursor()
     tokens: list[str] = []
     for _ in range(3):
-        rooms.authorizer.grants._rand = lambda: len(tokens) / 10
+        rooms.draw = len(tokens) / 10
         tokens.append(rooms.poll(cursor=cursor, grant="x.y").json["grant"]["token"])
     assert rooms.asked == [1, 1, 1]
     assert len(set(tokens)) == 3

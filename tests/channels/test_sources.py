@@ -13,6 +13,7 @@ from landline.channels.sources import CALL_LEASE, LONGEST_PAUSE, Sources
 from landline.logs.memory import MemoryLog
 from landline.logs.sqlite.log import SQLiteLog
 from landline.testing import Clock, in_threads
+from landline.times import Times
 
 from tests.apps import App
 
@@ -370,8 +371,7 @@ def test_poll_asks_and_gets_what_the_source_tells(app: App) -> None:
 
 def test_poll_that_asks_the_same_as_ever_still_asks_the_source(make_app: Callable[..., App], clock: Clock) -> None:
     """An answer that was remembered would leave the source asleep."""
-    app = make_app(log=MemoryLog(clock=clock))
-    app.runtime.sources._clock = clock
+    app = make_app(times=Times(clock=clock, wall=clock))
     calls, values = source(app)
     values += [None, None, "new"]
     begin = app.live.cursor()

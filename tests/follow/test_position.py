@@ -16,6 +16,7 @@ from landline.cursor import Cursor
 from landline.follow import position
 from landline.logs.memory import MemoryLog
 from landline.testing import Clock, in_child, in_threads
+from landline.times import Times
 
 from tests.apps import App
 from tests.processes import until
@@ -49,8 +50,6 @@ class Site:
         self.app, self.log, self.clock = app, log, clock
         self.view: Callable[[], object] = lambda: None
         app.live.channel("orders")
-        app.runtime.position._clock = app.runtime.position._warn._clock = clock
-        app.runtime.hub._clock = clock
         app.flask.add_url_rule("/page", "page", self._page)
 
     def _page(self) -> str:
@@ -71,7 +70,8 @@ def site(make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch) -> Site:
     # A machine that is busy is no log that hangs.
     monkeypatch.setattr(position, "PATIENCE", 20.0)
     log = Watched()
-    return Site(make_app(log=log), log, Clock())
+    clock = Clock()
+    return Site(make_app(log=log, times=Times(clock=clock)), log, clock)
 
 
 def append_elsewhere(site: Site, data: int) -> None:
@@ -262,8 +262,8 @@ def test_file_that_cannot_be_opened_takes_no_page_down(make_app: Callable[..., A
 
 def test_locked_file_keeps_no_page_but_the_first_waiting(make_app: Callable[..., App], tmp_path: Path) -> None:
     """A shell that holds the file, as in a backup; the clock of positions stands, so that the trouble does not pass."""
-    app = make_app(log="sqlite:")
-    clock = app.runtime.position._clock = Clock()
+    clock = Clock()
+    app = make_app(log="sqlite:", times=Times(clock=clock))
     app.live.channel("orders")
     app.flask.add_url_rule("/page", "page", lambda: render_template_string(PAGE))
     app.live.publish("orders", 1)
