@@ -145,3 +145,39 @@ def test_closed_loop_opens_anew(app: Flask) -> None:
         assert asyncio.run_coroutine_threadsafe(asyncio.sleep(0, "alive"), side.start()).result(10) == "alive"
         side.close()
         side.close()
+
+
+def test_revocation_costs_what_it_touches(tmp_path: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """Forty readers of forty rooms: one is revoked, then one room, and no other grant is looked at."""
+    numbers = iter(range(1000))
+    app = Flask(__name__, instance_path=str(tmp_path))
+    app.config.update(LANDLINE_LOG="memory:", SECRET_KEY="key", LANDLINE_IDENTITY=lambda: str(next(numbers)))
+    live = Landline(app)
+    live.channel("news")
+    live.channel("room/<int:number>").reader(lambda **_: True)
+    with Stage(app, loop, {}, here=True) as stage:
+        clients = []
+        for number in range(40):
+            client = Client(stage, "sse")
+            client.more = f"&channel=room/{number}"
+            client.ask()
+            stage.turn(3)
+            clients.append(client)
+        assert len(stage.fanout.held) == 40
+        looked_at, is_revoked = [], stage.runtime.authorizer.is_revoked
+
+        def counted(grant: Any, **more: Any) -> bool:
+            looked_at.append(grant)
+            return is_revoked(grant, **more)
+
+        stage.runtime.authorizer.is_revoked = counted  # type: ignore[method-assign]
+        for left, what in ((39, {"identity": "3"}), (38, {"channel": "room/7"})):
+            looked_at.clear()
+            stage.runtime.revoke(what.get("identity"), what.get("channel"))
+            stage.wake()
+            stage.turn()
+            assert len([held for held in stage.fanout.held if held.open]) == left
+            assert len(looked_at) == 1
+        for number, client in enumerate(clients):
+            client.read()
+            assert (b"goodbye" in client.raw) == (number in (3, 7))

@@ -92,6 +92,8 @@ class CatchingUp:
         self._hub = runtime.hub
         self._fanout = fanout
         self._host = host
+        self.requests: set[HeldRequest] = set()
+        """Those that are catching up now."""
         self._services = Services(
             lambda names, position: self._hub.read(names, position),
             runtime.snapshots,
@@ -102,7 +104,13 @@ class CatchingUp:
         """Have the log read for requests that only it can bring up to date."""
         for held in requests:
             held.is_catching_up = True
+        self.requests.update(requests)
         self._host.spawn(self._run(subscription, requests, cursor))
+
+    def done(self, held: HeldRequest) -> None:
+        """Take note that a request has caught up, or was answered."""
+        held.is_catching_up = False
+        self.requests.discard(held)
 
     async def _run(self, subscription: Subscription, requests: list[HeldRequest], cursor: Cursor) -> None:
         """Carry out one progress for requests at `cursor`, until they can join their group."""

@@ -86,6 +86,8 @@ class FanOut:
         self._asking = Asking(runtime.sources, self.groups, host.call_app, host.spawn)
         self._catching_up = CatchingUp(runtime, self, host)
         self._is_retrying = False
+        self._readers: dict[str, set[HeldRequest]] = {}
+        """Of each reader's mark what is held for it."""
 
     def begin(self, held: HeldRequest, subscription: Subscription, *, leaving: bool) -> None:
         """Hold a request: send what it missed, bring it up to date, and let it join its group.
@@ -97,6 +99,8 @@ class FanOut:
         """
         is_first = not self.held
         self.held.add(held)
+        for mark in _marks(held):
+            self._readers.setdefault(mark, set()).add(held)
         try:
             if is_first:
                 self._hub.register(self._host.wake)
@@ -119,6 +123,12 @@ class FanOut:
         """Forget a request that is held no more."""
         self.groups.part(held)
         self.held.discard(held)
+        self._catching_up.requests.discard(held)
+        for mark in _marks(held):
+            theirs = self._readers[mark]
+            theirs.discard(held)
+            if not theirs:
+                del self._readers[mark]
         if not self.held:
             self._hub.unregister(self._host.wake)
             self.position = None
@@ -161,7 +171,7 @@ class FanOut:
             self.send_to(subscription, requests, reading, [])
         requests = [held for held in requests if held.open]
         for held in requests:
-            held.is_catching_up = False
+            self._catching_up.done(held)
         if requests:
             self.groups.join(subscription, requests)
             self._asking.ensure(subscription.items)
@@ -176,7 +186,7 @@ class FanOut:
             held.sent += len(reading.events)
             held.written = self._loop.time()
             if subscription.transport.ends:
-                held.is_catching_up = False
+                self._catching_up.done(held)
         self._write(requests, data, subscription.transport, len(reading.events))
 
     def say_goodbye(self, requests: Iterable[HeldRequest], spread: float | None = None) -> None:
@@ -270,15 +280,35 @@ class FanOut:
         # See SECURITY.md: revocation-ends-lines
         if news is not None and RESERVED not in {*news.lost, *(event.channel for event in news.events)}:
             return True
+        is_known = news is not None and RESERVED not in news.lost
+        said = [event.data for event in news.events if event.channel == RESERVED] if news and is_known else []
         try:
-            closed = {group for group in self.groups if self._runtime.apps.closes(group.subscription.items)}
-            revoked = [held for held in self.held if held.open and (held.group in closed or self._is_revoked(held))]
+            closed = self._closed_by_other_apps() if not is_known or any("app" in one for one in said) else set()
+            looked_at = self._touched_by(said) if is_known else self.held
+            revoked = {held for held in looked_at if held.open and self._is_revoked(held)}
+            revoked.update(held for group in closed for held in group.members)
         except LogError as error:
             self._hub.warn("Held connections wait until the log can say which grants are revoked.", error)
             self._retry_later()
             return False
         self.say_goodbye(revoked)
         return True
+
+    def _closed_by_other_apps(self) -> set[Group]:
+        return {group for group in self.groups if self._runtime.apps.closes(group.subscription.items)}
+
+    def _touched_by(self, said: list[dict[str, Any]]) -> set[HeldRequest]:
+        """Return what revocations may end: what is held for these readers, and what reads these channels.
+
+        Those that catch up are in no group; they are few.
+        """
+        touched = set(self._catching_up.requests)
+        for one in said:
+            for mark in one.get("who", ()):
+                touched |= self._readers.get(mark, set())
+            for name in one.get("channel", ()):
+                touched.update(held for group in self.groups.reading(name) for held in group.members)
+        return touched
 
     def _is_revoked(self, held: HeldRequest) -> bool:
         return self._runtime.authorizer.is_revoked(held.grant)
@@ -291,3 +321,7 @@ class FanOut:
     def _retry(self) -> None:
         self._is_retrying = False
         self.deliver()
+
+
+def _marks(held: HeldRequest) -> tuple[str, ...]:
+    return held.grant.who if held.grant is not None else ()
