@@ -21,7 +21,7 @@ QUICK = ["-n", "auto", "--dist", "loadgroup", "-m", "not browser and not ledger 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the quick tests on each Python that is installed, with the pinned versions."""
-    session.install("--constraint", "constraints.txt", *OWN)
+    session.install("--quiet", "--constraint", "constraints.txt", *OWN)
     _run(session)
 
 
@@ -32,15 +32,14 @@ def lowest(session: nox.Session) -> None:
     folder = Path(session.create_tmp())
     constraints = folder / "lowest.txt"
     constraints.write_text("".join(f"{_lowest(line)}\n" for line in project["dependencies"]))
-    session.install("--constraint", str(constraints), *OWN)
-    session.run("python", "-m", "pip", "freeze", "--exclude-editable", silent=True)
+    session.install("--quiet", "--constraint", str(constraints), *OWN)
     _run(session)
 
 
 def _lowest(requirement: str) -> str:
     """Return the pin of the lowest version that a requirement allows."""
     name, version = re.fullmatch(r"([A-Za-z0-9._-]+)>=([0-9.]+)", requirement).groups()  # type: ignore[union-attr]
-    return f"{name}=={version}" if version.count(".") else f"{name}=={version}.0"
+    return f"{name}=={version}"
 
 
 def _run(session: nox.Session) -> None:

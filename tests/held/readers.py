@@ -14,8 +14,11 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 import httpx_sse
+import websockets
 from websockets.sync.client import ClientConnection, connect
 
+NO_PINGS: dict[str, Any] = {} if websockets.__version__.startswith("14.") else {"ping_interval": None}
+"""So that a client sends no pings of its own; that of websockets 14 sends none anyway."""
 PATIENCE = 10.0
 """Seconds after which what was expected is missing: some hundred times what it takes."""
 CURSOR = re.compile(r"[0-9a-z]{8}-[0-9]+")
@@ -199,7 +202,7 @@ class Socket(Reader):
                 address,
                 additional_headers=self.headers,
                 compression=None,
-                ping_interval=None,
+                **NO_PINGS,
                 close_timeout=1,
                 open_timeout=PATIENCE,
             )
