@@ -63,6 +63,7 @@ test: $(DEV) $(NODE) debian  ## run what each push must pass: Python's tests (AR
 test-rest: $(DEV) $(NODE) debian  ## what `make test` leaves out: whole ledgers, matrix and proving ground, thousands of readers
 	@echo "landline: pytest -m night"
 	@$(SHARED) -m night $(ARGS)
+	@$(MAKE) fuzz INPUTS=20000 ARGS=
 
 test-night: test-rest  ## all that is too much for each change: `make test-rest`, `make fuzz`, `make mutants`
 	@$(MAKE) fuzz ARGS=

@@ -15,6 +15,7 @@ import argparse
 import ast
 import io
 import os
+import random
 import re
 import shlex
 import shutil
@@ -196,12 +197,15 @@ def main() -> int:
     """Try the mutants whose names hold a word; 1 when one survives."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("word", nargs="?", default="", help="only mutants with this in their names")
-    word = parser.parse_args().word
+    parser.add_argument("--sample", type=int, help="only so many of them, drawn by lot")
+    arguments = parser.parse_args()
     survivors = 0
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         copy(folder)
-        mutants = [mutant for mutant in load() if word in mutant.name]
+        mutants = [mutant for mutant in load() if arguments.word in mutant.name]
+        if arguments.sample is not None:
+            mutants = random.sample(mutants, min(arguments.sample, len(mutants)))
         for test in dict.fromkeys(mutant.test for mutant in mutants):
             if not passes(test, folder):  # it would fail whatever was taken out
                 raise ValueError(f"{test} fails as it is. Mend it first.")
