@@ -9,15 +9,15 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import httpx
 import httpx_sse
-import websockets
 from websockets.sync.client import ClientConnection, connect
 
-NO_PINGS: dict[str, Any] = {} if websockets.__version__.startswith("14.") else {"ping_interval": None}
+NO_PINGS: dict[str, Any] = {} if version("websockets").startswith("14.") else {"ping_interval": None}
 """So that a client sends no pings of its own; that of websockets 14 sends none anyway."""
 PATIENCE = 10.0
 """Seconds after which what was expected is missing: some hundred times what it takes."""
