@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
+
+
+class _Keys(dict[Any, str]):
+    """Keys of a WSGI environment by names of headers: those that the code and the configuration name, so a few."""
+
+    def __missing__(self, name: str) -> str:
+        key = self[name] = "HTTP_" + name.upper().replace("-", "_")
+        return key
+
+
+_KEYS = _Keys()
 
 
 class EnvironHeaders(Mapping[str, str]):
@@ -20,23 +30,18 @@ class EnvironHeaders(Mapping[str, str]):
         self._environ = environ
 
     def __getitem__(self, name: str) -> str:
-        value: str = self._environ[_key(name)]
+        value: str = self._environ[_KEYS[name]]
         return value
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a header's value, or the default."""
-        return self._environ.get(_key(name), default)
+        return self._environ.get(_KEYS[name], default)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and _key(name) in self._environ
+        return _KEYS[name] in self._environ
 
     def __iter__(self) -> Iterator[str]:
         return (key[5:].replace("_", "-").lower() for key in self._environ if key.startswith("HTTP_"))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-@lru_cache(256)
-def _key(name: str) -> str:
-    return "HTTP_" + name.upper().replace("-", "_")
