@@ -1,1 +1,1 @@
-"""Who may read: what the app decided, how long that is good, and who asks too much."""
+"""Who may read: what the app decided, how long that is good, and what one address may ask."""

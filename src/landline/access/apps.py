@@ -11,7 +11,7 @@ Invariants:
   it is another one or grows old, by one process at a time (a lease), so neither many workers that start together nor
   one that starts again and again fill the log. It is kept for `KEEP` seconds: an app that is gone is forgotten.
 - What is asked before something is sent (`closes`) looks as far as the hub knows; no reading holds a newer event.
-- An app whose log nobody else can have, `memory:`, says nothing.
+- An app whose log no other app can have, `memory:`, says nothing.
 
 Safe to use from any thread: what was said changes under `_lock`, and is replaced as a whole.
 
@@ -38,7 +38,7 @@ from ..follow.hub import Hub
 from ..logs.base import Log, Retention
 
 KEEP = 7 * 86_400.0
-"""Seconds for which a statement is kept: an app that nobody started for a week guards nothing any more."""
+"""Seconds for which a statement is kept: an app that has not run for a week guards nothing any more."""
 RENEW = 86_400.0
 """Seconds after which a statement is said again: one event a day."""
 LOOK = 3600.0
@@ -93,7 +93,7 @@ class Apps:
         self._clock = clock
         self._monotonic = monotonic
         self._is_alone = config.log == "memory:"
-        self._told: set[object] = set()
+        self._warned: set[object] = set()
         self.after_fork()
         forks.register(self)
 
@@ -117,7 +117,7 @@ class Apps:
         return self._stated != self._channels.guards or self._monotonic() >= self._due
 
     def say(self) -> None:
-        """Say what this app guards, unless the log has it already. A log that fails is told, and tried again."""
+        """Say what this app guards, unless the log has it already. A log that fails is warned of, and tried again."""
         if not self.due or not self._lock.acquire(blocking=False):
             return  # another thread is at it
         try:
@@ -236,6 +236,6 @@ class Apps:
         )
 
     def _warn_once(self, what: object, level: int, text: str) -> None:
-        if what not in self._told:
-            self._told.add(what)
+        if what not in self._warned:
+            self._warned.add(what)
             logger.log(level, "%s", text)

@@ -3,7 +3,7 @@
 A proxy in front may have changed `Host` and said in `X-Forwarded-Host` what it was. Whose word counts is for the app
 to say: by `LANDLINE_TRUSTED_HOPS`, or by the `ProxyFix` around it. Where that was wrapped before Landline the request
 comes here as the proxy sent it, and where it was wrapped after, with `Host` mended already; the header is still there
-then, and says the same again. So both come out alike, as do both doors.
+then, and says the same again. So both come out alike, through the WSGI server and through the second door.
 
 Two questions, two answers. `site` is what an `Origin` is compared with: the host that the browser knows. `seen` is
 what the app's own functions see as `request.host`, which `ProxyFix` alone decides: grants and snapshots go by it,
@@ -28,7 +28,7 @@ class Forwarded:
 
     Args:
         trusted_hops: `LANDLINE_TRUSTED_HOPS`; None: as many as the app itself believes, of each header.
-        believed: tells how many that are, once requests come.
+        believed: returns how many that are, once requests come.
     """
 
     def __init__(self, trusted_hops: int | None, believed: Callable[[], Believed]) -> None:

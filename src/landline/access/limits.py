@@ -61,7 +61,7 @@ class Limits:
         """Return a client's address.
 
         Args:
-            peer: who has connected: the client itself, or the last proxy.
+            peer: the other end of the connection: the client itself, or the last proxy.
             forwarded: the request's `X-Forwarded-For`, to which each proxy has added whom it saw.
         """
         peer = _parse(peer) or peer  # with a port where a `ProxyFix` that cannot be seen from here has put one
@@ -69,10 +69,10 @@ class Limits:
         if not hops or not forwarded:
             return peer
         # See SECURITY.md: address-is-the-proxys-word
-        told = forwarded.rsplit(",", hops)[-hops:]
-        # What is no address is nobody's: it would be written into logs, and it is the client who wrote it.
+        words = forwarded.rsplit(",", hops)[-hops:]
+        # What is no address is not used: it would be written into logs, and a client may have written it.
         # See SECURITY.md: address-is-an-address
-        return (_parse(told[0].strip()) or peer) if len(told) == hops else peer
+        return (_parse(words[0].strip()) or peer) if len(words) == hops else peer
 
     def allow(self, remote: str) -> bool:
         """Take in one more request of an address; False if it has had too many."""
@@ -136,7 +136,7 @@ class Limits:
             at_once = max(BURST, LEAST_BURST * each)
             taken = min(turns * each, at_once / 2)
             wait = full_at + taken - now - at_once
-            # Also if it is refused: who asks is not to be forgotten for it.
+            # Also if it is refused: an address that keeps asking must not be forgotten for it.
             self._seen[key] = full_at if wait > 0 else full_at + taken
             # See SECURITY.md: addresses-are-forgotten
             if len(self._seen) >= ADDRESSES:

@@ -44,7 +44,7 @@ class Revocations:
         """Of each reader's mark and each channel the newest revocation's offset, and when it was read, oldest first."""
         self._floor = 0
         """Offset up to which the log has revocations no more. A grant from before it has ended long since, or a clock
-        was ahead when they were trimmed, and nobody knows what was revoked."""
+        was ahead when they were trimmed, and it is not known what was revoked."""
         self.after_fork()
         forks.register(self)
 

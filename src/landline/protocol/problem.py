@@ -55,7 +55,7 @@ def problem(refusal: Refusal, more: Iterable[tuple[str, str]] = ()) -> Reply:
 
 
 def not_here(path: str, paths: Iterable[str]) -> Reply:
-    """Answer a request for a path that is none of the wire's.
+    """Answer a request for a path that is not one of the wire's.
 
     It has no code: nothing of the wire was asked for, so to a client it is what any other server's 404 is, and
     the browser's asks whether its address is right.

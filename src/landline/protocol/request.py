@@ -40,7 +40,7 @@ SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
 
 
 class Request(NamedTuple):
-    """An HTTP request, whichever door it came through; its body, if any, does not matter here."""
+    """An HTTP request, whichever host it came through; its body, if any, does not matter here."""
 
     method: str
     path: str

@@ -1,12 +1,16 @@
-"""What became of polls: given again to whoever asks the same while nothing is new.
+"""What became of polls: given again to clients that ask the same while nothing is new.
 
 Reading consumes nothing, so equal questions have equal answers until the log's end moves, or one of the events given is
 past its `keep_for`; that a channel is cut back to `keep` meanwhile makes none of them untrue. Between two events all
-readers who are up to date ask the same; right after one, all of them ask for the same news. So the first of ten
+readers that are up to date ask the same; right after one, all of them ask for the same news. So the first of ten
 thousand is answered by the log or the window, and the others by this.
 
-Safe to use from any thread: entries do not change, looking one up takes no lock, and who puts one in has `_lock`, so
-that the bytes are counted right. A forked child has another one of these (see `Endpoints`).
+Invariants:
+
+- Entries do not change; looking one up takes no lock. A thread that puts one in has `_lock`, so that `_bytes` is the
+  sum of what is here.
+- Questions are counted with their outcomes: a stranger's long queries take no more room than `MOST_BYTES`.
+- A forked child has another cache (see `Endpoints`).
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class Endpoints:
     def _advise(self) -> None:
         """Advise something else from now on: answers that say otherwise are forgotten."""
         self._advice = advices(self._runtime.config, self.meter.pressure)
-        # A new one, and last: who took the old one may still put an answer there, which nobody will get.
+        # A new one, and last: a thread that took the old one may still put an answer there, which no client gets.
         # See SECURITY.md: remembered-advice-is-forgotten
         self._answers = AnswerCache()
 

@@ -1,4 +1,4 @@
-"""The door through WSGI: the wire answered before Flask dispatches.
+"""The wire through WSGI, answered before Flask dispatches.
 
 An idle poll costs microseconds, not a trip through the app. A request that is to be held gives its socket to the
 side loop; where that cannot be, it waits in its greenlet, or in one of a few threads.
@@ -120,7 +120,7 @@ class WireMiddleware:
         except BaseException:  # no descriptor, or no thread, is left
             self.sideloop.dismiss(remote)
             raise
-        # For the server's log, and for whatever is wrapped around the app: nobody is there to get it. With a type, as
+        # For the server's log, and for whatever is wrapped around the app: no client gets it. With a type, as
         # PEP 3333 has it and `wsgiref.validate` asks of every status that may have a body.
         status = "101 Switching Protocols" if subscription.transport.name == "websocket" else "200 OK"
         start_response(status, [("Content-Type", _TYPES[subscription.transport.name])])
