@@ -72,7 +72,7 @@ def _count_log(count: Callable[[str, Callable[[], object]], None], around: str, 
 
         def polls(queries: list[str]) -> None:
             for query in queries:
-                hub.stale()
+                hub.invalidate()
                 _poll(app, query)
 
         def publish() -> None:
