@@ -67,20 +67,19 @@ def _count_log(count: Callable[[str, Callable[[], object]], None], around: str, 
     with _app(f"sqlite:///{log}") as (app, live):
         hub = app.extensions["landline"].hub
         cursor = live.cursor()
-        again = f"channel=orders&cursor={cursor}"
-        anew = [f"{again}&wait=0.0{number}" for number in range(POLLS)]
+        query = f"channel=orders&cursor={cursor}"
 
-        def polls(queries: list[str]) -> None:
-            for query in queries:
+        def polls(**headers: str) -> None:
+            for _ in range(POLLS):
                 hub.invalidate()
-                _poll(app, query)
+                _poll(app, query, **headers)
 
         def publish() -> None:
             for _ in range(PUBLISHED):
                 live.publish("orders", DATA)
 
-        count(f"poll, the same again|{around}", lambda: polls([again] * POLLS))
-        count(f"poll, worked out anew|{around}", lambda: polls(anew))
+        count(f"poll, the same again|{around}", polls)
+        count(f"poll, worked out anew|{around}", lambda: polls(HTTP_IF_NONE_MATCH='"another"'))
         count(f"publish|{around}", publish)
 
 
@@ -118,12 +117,13 @@ def _app(log: str, listen: str | None = None) -> Iterator[tuple[Flask, Landline]
     app.extensions["landline"].close()
 
 
-def _poll(app: Flask, query: str) -> None:
+def _poll(app: Flask, query: str, **headers: str) -> None:
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "GET",
         "PATH_INFO": "/landline/poll",
         "QUERY_STRING": query,
         "wsgi.multithread": False,
+        **headers,
     }
     app.wsgi_app(environ, _start_response)
 

@@ -65,8 +65,10 @@ class Limits:
             forwarded: the request's `X-Forwarded-For`, to which each proxy has added whom it saw.
         """
         peer = _parse(peer) or peer  # with a port where a `ProxyFix` that cannot be seen from here has put one
+        if not forwarded:
+            return peer
         hops = self._hops()
-        if not hops or not forwarded:
+        if not hops:
             return peer
         # See SECURITY.md: address-is-the-proxys-word
         words = forwarded.rsplit(",", hops)[-hops:]

@@ -163,8 +163,9 @@ class Endpoints:
                     return None
                 # See SECURITY.md: every-poll-is-counted
                 self.meter.count()
-                if isinstance(outcome, Reply):
-                    self._runtime.observers.polled(outcome.status)
+                observers = self._runtime.observers
+                if observers.wants_polls and isinstance(outcome, Reply):
+                    observers.polled(outcome.status)
                 return outcome
         except LogError as error:
             return self.unreadable(error, self._origins.answer({}, public=False))

@@ -91,12 +91,16 @@ class Observers:
         for observer in observers:
             self.add(observer)
 
+    wants_polls = False
+    """Whether any observes polls: an idle one costs so little that a call for nothing would show."""
+
     def add(self, observer: Observer) -> None:
         """Have one more see what happens from now on."""
         for name in ("opened", "closed", "polled", "delivered", "refused"):
             if getattr(type(observer), name) is not getattr(Observer, name):
                 # Replaced as a whole: a thread may be going through the old one.
                 setattr(self, f"_{name}", (*getattr(self, f"_{name}"), getattr(observer, name)))
+        self.wants_polls = bool(self._polled)
 
     @property
     def wants_deliveries(self) -> bool:
