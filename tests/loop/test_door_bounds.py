@@ -13,6 +13,8 @@ from tests.apps import App
 from tests.doors import listening, second_door
 from tests.processes import until
 
+HELD_MOST = 32 * 1024
+"""Bytes of a held connection whose channels' names alone are 20,000 characters."""
 CLOSED_MOST = 4 * 1024
 """Bytes that may be left of a closed connection."""
 
@@ -98,6 +100,34 @@ def test_of_a_held_requests_query_the_access_logs_part_is_kept(make_app: Callabl
         assert query.startswith(held.query)
         assert 400 < len(held.query) < 600
     app.runtime.close()
+
+
+def test_held_connection_with_a_hundred_long_channels_of_its_own_is_small(make_app: Callable[..., App]) -> None:
+    app = listening(make_app, keepalive=60.0)
+    app.live.channel("room/<name>")
+    port = second_door(app)
+
+    def hold(numbers: range, stack: ExitStack) -> None:
+        for number in numbers:
+            names = [f"room/{number}-{channel}-".ljust(200, "x") for channel in range(100)]
+            client = connect(port, stack)
+            query = "&".join(f"channel={name}" for name in names)
+            client.sendall(f"GET /landline/events?{query} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+
+    tracemalloc.start()
+    try:
+        with ExitStack() as stack:
+            hold(range(60), stack)  # the names that are remembered are as many as may be, from here on
+            gc.collect()
+            before = tracemalloc.get_traced_memory()[0]
+            hold(range(60, 180), stack)
+            gc.collect()
+            each = (tracemalloc.get_traced_memory()[0] - before) / 120
+    finally:
+        tracemalloc.stop()
+    app.runtime.close()
+    assert each < HELD_MOST, f"{each:.0f} bytes for each"
 
 
 @pytest.mark.parametrize("ends", ["client leaves", "connection lingers"])

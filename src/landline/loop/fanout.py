@@ -22,9 +22,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+from ..channels.channel import Resolved
 from ..channels.names import RESERVED
 from ..cursor import Cursor
 from ..errors import LogError
@@ -217,7 +218,7 @@ class FanOut:
                 data = self._render(group.subscription, reading, [])
             except Exception:
                 logger.exception("What is new could not be rendered; the clients that it is for get it from the log.")
-                self._catching_up.begin(group.subscription, self.groups.take(group), here)
+                self._read_on((group,), here)
                 return
             group.sent += len(reading.events)
             group.written = self._loop.time()
@@ -266,7 +267,9 @@ class FanOut:
     def _read_on(self, groups: Iterable[Group], position: Cursor) -> None:
         """Have the log read, from a position, for groups of whose channels the window has not everything after it."""
         for group in groups:
-            self._catching_up.begin(group.subscription, self.groups.take(group), position)
+            items = tuple(self._items_of(group))
+            subscription = group.subscription._replace(names=group.names, items=items)
+            self._catching_up.begin(subscription, self.groups.take(group), position)
 
     def _end_revoked(self, news: News | None = None) -> bool:
         """Say goodbye to requests whose grants are revoked, or whose channels another app guards now.
@@ -294,8 +297,12 @@ class FanOut:
         self.say_goodbye(revoked)
         return True
 
+    def _items_of(self, group: Group) -> Iterator[Resolved]:
+        """Yield a group's channels, resolved anew where they are not kept."""
+        yield from group.subscription.items or self._runtime.resolve(group.names)
+
     def _closed_by_other_apps(self) -> set[Group]:
-        return {group for group in self.groups if self._runtime.apps.closes(group.subscription.items)}
+        return {group for group in self.groups if self._runtime.apps.closes(self._items_of(group))}
 
     def _touched_by(self, said: list[dict[str, Any]]) -> set[HeldRequest]:
         """Return what revocations may end: what is held for these readers, and what reads these channels.
