@@ -241,6 +241,24 @@ def test_process_that_had_no_readers_does_not_read_all_that_came_meanwhile(make_
     assert offsets(hub.read(["a"], Cursor(log.epoch, 3990))) == [3991, 3993, 3995, 3997, 3999]
 
 
+@pytest.mark.parametrize("count", [999, 1000, 1001, 2000, 2500])
+def test_window_takes_what_is_new_whatever_it_is_read_in(count: int, make_hub, log: SpyLog) -> None:
+    """The log is read a thousand events at a time, and a hole may stand anywhere."""
+    hub = make_hub(window_events=5000)
+    at = hub.tail()
+    publish(log, "b")
+    publish(log, "aa", Retention(1, None))
+    publish(log, "b" * (count - 3))
+    hub.invalidate()
+    assert hub.position() == Cursor(log.epoch, count)
+    news = hub.news(at)
+    assert news is not None
+    assert [event.offset for event in news.events] == [1, *range(3, count + 1)]
+    assert news.lost == ["a"]
+    assert hub.floor("a") == 2
+    assert hub.floor("b") == 0
+
+
 def test_channel_trimmed_to_nothing_is_a_reset_with_the_tail(hub: Hub, log: SpyLog) -> None:
     publish(log, "a", Retention(None, 0.5))
     publish(log, "b")

@@ -1,8 +1,8 @@
 """Whose pages may read, and what browsers are told of it (https://fetch.spec.whatwg.org/#cors-protocol)."""
 
 import pytest
-from flask_landline import UsageError
-from landline.protocol.origins import Origins, Site
+from flask_landline import Refusal, UsageError
+from landline.protocol.origins import Origins, Site, foreign_origin, is_from_elsewhere, refuse_embedded
 
 LISTED = ["https://app.example.org", "https://*.shop.example", "http://localhost:3000", "capacitor://localhost"]
 HERE = Site("http", "here.example:8000")
@@ -167,3 +167,43 @@ def test_preflight_is_answered_to_those_who_may_ask() -> None:
     assert origins.preflight(asks | {"origin": "https://evil.example"}) is None
     assert origins.preflight({"origin": "https://app.example.org"}) is None
     assert origins.preflight({"access-control-request-method": "GET"}) is None
+
+
+@pytest.mark.parametrize(
+    ("destination", "relation", "elsewhere"),
+    [
+        (None, None, False),
+        ("empty", "same-origin", False),
+        ("empty", "cross-site", True),
+        ("object", "same-origin", True),
+        ("embed", None, True),
+    ],
+)
+def test_request_that_may_be_a_foreign_pages_is_known_by_what_browsers_say(
+    destination: str | None, relation: str | None, elsewhere: bool
+) -> None:
+    assert is_from_elsewhere(destination, relation) == elsewhere
+
+
+@pytest.mark.parametrize("destination", ["object", "embed"])
+def test_element_that_shows_success_and_refusal_alike_is_refused_whatever_it_asks_for(destination: str) -> None:
+    with pytest.raises(Refusal, match=f"<{destination}> cannot show") as caught:
+        refuse_embedded({"sec-fetch-dest": destination})
+    assert (caught.value.code, caught.value.status) == ("not-allowed", 403)
+
+
+@pytest.mark.parametrize("headers", [{}, {"sec-fetch-dest": "empty"}, {"sec-fetch-dest": "document"}])
+def test_all_other_requests_are_looked_at(headers: dict[str, str]) -> None:
+    refuse_embedded(headers)
+
+
+@pytest.mark.parametrize(
+    ("origin", "begins"),
+    [
+        ("https://evil.example", "Pages of 'https://evil.example' may not"),
+        (None, "Pages of another site, without an Origin, may not"),
+        ("x" * 81 + "\r\n", f"Pages of '{'x' * 80}' may not"),
+    ],
+)
+def test_refused_page_is_named_at_a_bounded_length(origin: str | None, begins: str) -> None:
+    assert foreign_origin(origin).detail.startswith(begins)

@@ -1,4 +1,4 @@
-"""What a socket's client may send: few control frames."""
+"""What a socket's client may send: few control frames, no data, and its own end."""
 
 import pytest
 from landline.protocol.websocket import Incoming
@@ -42,3 +42,30 @@ def test_of_a_flood_little_is_parsed() -> None:
     out, ends = Incoming().receive(PING * 100_000, 0.0)
     assert ends
     assert out.count(b"\x8a\x00") < 100
+
+
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+def test_data_ends_the_socket_with_1003_once(opcode: Opcode) -> None:
+    """Also if more of it has come in the same read, or comes behind."""
+    frame = Frame(opcode, b"hello").serialize(mask=True)
+    incoming = Incoming()
+    out, ends = incoming.receive(frame * 3, 0.0)
+    assert ends
+    assert out.count((1003).to_bytes(2, "big") + b"nothing to say here") == 1
+    assert incoming.receive(frame * 200, 0.0)[0] == b""
+
+
+def test_message_longer_than_the_limit_ends_the_socket_with_1009() -> None:
+    out, ends = Incoming(max_message=10).receive(Frame(Opcode.TEXT, b"x" * 11).serialize(mask=True), 0.0)
+    assert ends
+    assert (1009).to_bytes(2, "big") in out
+
+
+def test_close_is_answered_and_ends_the_socket() -> None:
+    close = Frame(Opcode.CLOSE, (1000).to_bytes(2, "big")).serialize(mask=True)
+    out, ends = Incoming().receive(close, 0.0)
+    assert (out, ends) == (b"\x88\x02\x03\xe8", True)
+
+
+def test_connection_that_ends_without_a_close_is_over() -> None:
+    assert Incoming().receive(b"", 0.0) == (b"", True)

@@ -169,8 +169,8 @@ class Incoming:
                 break
             protocol.receive_data(data[begin : begin + _PIECE])
             for frame in protocol.events_received():
-                if isinstance(frame, Frame):
-                    self._take(frame, now)
+                assert isinstance(frame, Frame)  # handshakes are for protocols that are not open yet
+                self._take(frame, now)
         out = protocol.data_to_send()
         return b"".join(out), b"" in out or not data
 
