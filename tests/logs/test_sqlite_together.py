@@ -14,6 +14,7 @@ from flask_landline import LogError
 from landline.logs.registry import ChannelInfo, Retention
 from landline.logs.sqlite import connection as sqlite_file
 from landline.logs.sqlite import log as sqlite
+from landline.logs.sqlite.batch import Batch
 from landline.logs.sqlite.log import SQLiteLog
 from landline.testing import Clock, in_threads
 
@@ -111,15 +112,15 @@ def test_appends_join_for_as_long_as_another_process_writes(log, path: Path, siz
 
 
 def test_full_batch_is_joined_by_nobody(log: SQLiteLog, sizes: list[int], monkeypatch) -> None:
-    monkeypatch.setattr(sqlite, "_BATCH", 2)
+    monkeypatch.setattr(sqlite, "MOST", 2)
     made = [log._batch]
 
-    class Noted(sqlite._Batch):
+    class Noted(Batch):
         def __init__(self) -> None:
             super().__init__()
             made.append(self)
 
-    monkeypatch.setattr(sqlite, "_Batch", Noted)
+    monkeypatch.setattr(sqlite, "Batch", Noted)
     log._writer.lock.acquire()
 
     def let_go() -> None:

@@ -1,21 +1,33 @@
 """Where a page stands in the log: found before its view begins, without keeping it waiting.
 
 The view reads its data, and only then the template wants the position: an event published in between would be in
-neither. So a position is taken when the request comes, whatever it is for; from there on an event is in the feed, and
-perhaps in the page too. Older is safe, newer never is. What is true at every moment:
+neither. So a position is taken when the request comes, whatever it is for; from there on an event is sent to the page,
+and is perhaps in it too. Older is safe, newer never is.
+
+What is true at every moment:
 
 - A known position was the log's end at some time before now: everything up to it was visible. Most requests take the
-  last known one and ask nothing. It comes from a look at the log, by anybody here (`Hub.last_look`), or from an append
-  of this process.
+  last known one and ask nothing. It comes from a look at the log, by any thread here (`Hub.last_look`), or from an
+  append of this process.
 - The log is looked at in a thread of its own, one look at a time, for a `Log` may hang: in a locked file, on a network.
   Threads that serve requests wait for the look, `PATIENCE` seconds together with its start and no longer. One thread
   for each look: none has to be kept, closed or found again after a fork, and there is at most one a second.
 - A look that fails or is late is a trouble that is remembered: for `REST` seconds no request waits for another. The
-  late one goes on, and whatever it finds is known from then on.
+  late one goes on, and what it finds is known from then on.
 
-Races: `_known` is replaced as a whole, without the lock. Of two threads that replace it at once either may win: both
-positions are true, and the older one is safe. A look that began before an append of this process may end after it, and
-would then put an older position in the place of a newer one: `_saw` keeps the newer of one life.
+What may be called by which thread: everything by any thread. `_look` is changed under `_lock`, and a thread that serves
+a request waits for a look without it.
+
+Races that were thought through:
+
+- Two threads replace `_known` at once, without a lock: either may win, for both positions are true, and the older one
+  is safe.
+- A look that began before an append of this process ends after it, and would put an older position in the place of a
+  newer one: `_saw` keeps the newer of one life.
+- A look ends between a request's first question and its turn at `_lock`: the question is asked again there.
+- A fork: `after_fork` forgets what was known, for a log in memory begins another life in the child.
+
+Known weakness: a position may be `FRESH` seconds old, and what was published since is then sent to a page that has it.
 """
 
 from __future__ import annotations
@@ -32,7 +44,7 @@ from .hub import Hub
 from .log_warning import LogWarning
 
 FRESH = 1.0
-"""Seconds for which a known position is good for the next page: what is told twice in that time is little."""
+"""Seconds for which a known position is good for the next page: what is sent twice of that time is little."""
 PATIENCE = 0.25
 """Seconds that a request waits for the log at most. A page with its data and no live updates is better than none."""
 REST = 5.0
@@ -87,7 +99,7 @@ class PagePosition:
     def appended(self, cursor: Cursor, began: float) -> None:
         """Take note of an append of this process.
 
-        A page that its own form leads to is then not told of it as of news.
+        A page that its own form leads to is then not sent it as news.
 
         Args:
             cursor: the position after it.
@@ -100,7 +112,7 @@ class PagePosition:
         if cursor is not None:
             return str(cursor)
         trouble = self._trouble or LogError(f"It has not answered within {PATIENCE:g} s.")
-        self._warn("A page got no position, since the log cannot be read; its client is told of a reset.", trouble)
+        self._warn("A page got no position, since the log cannot be read; its client gets a reset.", trouble)
         return ""
 
     def close(self) -> None:

@@ -52,9 +52,9 @@ class Connection:
         synchronous: SQLite's `PRAGMA synchronous`.
         mode: of the file, if it is made.
         writes: whether nothing is done with it outside of `writing`, which has a patience of its own.
-        rest: seconds after such a wait was in vain in which nobody else waits: all are told the same at once. Else one
-            after the other would wait its time, and whoever keeps them waiting, a server's threads or the side loop,
-            would do nothing else for as long as the file is locked.
+        rest: seconds after such a wait was in vain in which no other thread waits: all get the same error at once. Else
+            one after the other would wait its time, and a server's threads, or the side loop, would do nothing else for
+            as long as the file is locked.
     """
 
     _inherited: list[sqlite3.Connection] = []  # noqa: RUF012  kept for ever: closing a parent's connection harms it
@@ -95,11 +95,11 @@ class Connection:
         except (sqlite3.Error, OSError) as error:
             if not _is_passing(error):
                 self._close()
-            told = self._explain(error)
+            explained = self._explain(error)
             if _is_busy(error):
                 # See SECURITY.md: one-reading-waits-for-a-lock
-                self._resting = time.monotonic() + self._rest, str(told)
-            raise told from error
+                self._resting = time.monotonic() + self._rest, str(explained)
+            raise explained from error
 
     @contextmanager
     def writing(self, db: sqlite3.Connection) -> Iterator[None]:

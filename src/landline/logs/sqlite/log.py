@@ -1,11 +1,23 @@
 """A log in one SQLite file, shared by the processes of one machine.
 
-Who touches what: a `Connection` is used by one thread at a time, under its own lock. Appends go through
-the writer, reads through the reader, so that a poll never waits for somebody's fsync. Leases have a
-connection that does not sync: losing one in a power cut costs nothing.
+What is true at every moment:
+
+- A `Connection` is used by one thread at a time, under its own lock. Appends go through the writer, readings through
+  the reader, so that a poll never waits for another thread's fsync. Leases have a connection that does not sync: losing
+  one in a power cut costs nothing.
+- The file says what the log is. This process remembers of it the end and the counter (`data_version`) under which it
+  was found: `_seen`, `_tail` and `_moved` are changed by the thread that has the reader.
+- Offsets are given and events become visible in one transaction, by one writer at a time in all processes. So they
+  order as appends became visible, and nothing comes later at or below one that was seen.
+
+Appends that come together are committed together: see `batch.py`. Waits are ended by the file's counter, or at once by
+an append of this process (`_changed`).
 
 Write-ahead logging makes readers and the writer independent (https://www.sqlite.org/wal.html); it needs
 shared memory, so the file must be on a local disk.
+
+Known weakness: a wait looks at the file again and again, up to a hundred times a second, for another process cannot
+wake this one.
 """
 
 from __future__ import annotations
@@ -19,13 +31,13 @@ from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from pathlib import Path
 from threading import Condition, Lock
-from typing import NamedTuple
 
 from ... import forks
 from ...cursor import Cursor
 from ...errors import LogError, UsageError
 from ...event import Event
 from ..base import ChannelInfo, Log, Retention, lease_limit
+from .batch import MOST, Append, Batch
 from .connection import Connection, reading
 from .schema import SCHEMA_VERSION
 
@@ -39,14 +51,12 @@ READ_REST = 2.0
 LEASE_PATIENCE = 0.5
 """Seconds to wait for another process's write before a lease is given up: a poll waits for it, and later will do."""
 WAKE_INTERVAL = 0.01
-"""Seconds between looks at the file while somebody waits: half of it is the mean delay between processes. One look is
+"""Seconds between looks at the file while a thread waits: half of it is the mean delay between processes. One look is
 one PRAGMA, some 5 µs; being woken for it is ten times that."""
 WAKE_QUIET = 0.05
 """The same, at most, where nothing was published for seconds: a quiet process sleeps."""
 _QUIET_SHARE = 50
 """While nothing comes, looks grow as rare as a fiftieth of the silence so far: that much later is the next event."""
-_BATCH = 200
-"""Appends committed together at most: each takes four parameters, and an SQLite before 3.32 knows 999."""
 _TRIM_STEP = 500
 """Events of a channel removed by one commit at most: where `keep` was lowered, it is cut back little by little."""
 _LEAST_STEP = 8
@@ -108,7 +118,7 @@ class SQLiteLog(Log):
         for connection in (self._writer, self._reader, self._leaser):
             connection.abandon()
         self._joining = Lock()
-        self._batch = _Batch()
+        self._batch = Batch()
         self._changed = Condition()
         self._wakes = 0
         self._seen: tuple[object, int] = (None, -1)
@@ -119,9 +129,9 @@ class SQLiteLog(Log):
         """See `Log.append`. Appends that arrive while others are being synced share the next sync."""
         with self._joining:
             batch, place = self._batch, len(self._batch.appends)
-            batch.appends.append(_Append(channel, payload, retention))
-            if len(batch.appends) == _BATCH:
-                self._batch = _Batch()
+            batch.appends.append(Append(channel, payload, retention))
+            if len(batch.appends) == MOST:
+                self._batch = Batch()
         with batch.lock:  # the first to have it commits for all; the others find it done
             if not batch.done:
                 self._commit(batch)
@@ -248,7 +258,7 @@ class SQLiteLog(Log):
         for connection in (self._leaser, self._reader, self._writer):
             connection.close()
 
-    def _commit(self, batch: _Batch) -> None:
+    def _commit(self, batch: Batch) -> None:
         """Commit a batch, or refuse all of it; the caller holds its lock."""
         try:
             with self._writer.use() as (db, epoch), self._writer.writing(db):
@@ -264,14 +274,14 @@ class SQLiteLog(Log):
         with self._changed:
             self._changed.notify_all()
 
-    def _end_joining(self, batch: _Batch) -> None:
+    def _end_joining(self, batch: Batch) -> None:
         with self._joining:
             if self._batch is batch:
-                self._batch = _Batch()
+                self._batch = Batch()
 
-    def _insert(self, db: sqlite3.Connection, appends: list[_Append], epoch: str) -> list[Event]:
+    def _insert(self, db: sqlite3.Connection, appends: list[Append], epoch: str) -> list[Event]:
         at = round(self._clock(), 3)
-        channels: dict[str, list[_Append]] = {}
+        channels: dict[str, list[Append]] = {}
         for item in appends:
             channels.setdefault(item.channel, []).append(item)
         for name, own in channels.items():
@@ -288,7 +298,7 @@ class SQLiteLog(Log):
         for name, own in channels.items():
             self._cut_back(db, name, own[-1].retention)
         assert row.lastrowid is not None
-        first = row.lastrowid - len(appends) + 1  # nobody else writes meanwhile: they follow each other
+        first = row.lastrowid - len(appends) + 1  # no other process writes meanwhile: they follow each other
         return [Event(item.channel, first + place, at, item.payload, epoch) for place, item in enumerate(appends)]
 
     @staticmethod
@@ -305,29 +315,6 @@ class SQLiteLog(Log):
         ).fetchone()
         db.execute("DELETE FROM events WHERE channel = ? AND offset <= ?", (channel, floor))
         db.execute("UPDATE channels SET kept = kept - ?, floor = max(floor, ?) WHERE id = ?", (count, floor, channel))
-
-
-class _Append(NamedTuple):
-    """What one caller of `append` wants stored."""
-
-    channel: str
-    payload: str
-    retention: Retention
-
-    def expires(self, at: float) -> float | None:
-        """Return when an event stored at `at` may be removed."""
-        return None if self.retention.keep_for is None else at + self.retention.keep_for
-
-
-class _Batch:
-    """Appends that are committed together, and what became of them. `appends` grows under the log's `_joining`."""
-
-    def __init__(self) -> None:
-        self.lock = Lock()
-        self.appends: list[_Append] = []
-        self.done = False
-        self.events: list[Event] = []
-        self.error: BaseException | None = None
 
 
 def _offsets(db: sqlite3.Connection, channel: str, after: int, step: int) -> Iterator[tuple[int, str]]:
