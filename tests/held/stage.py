@@ -45,6 +45,11 @@ class InPlace:
         return future
 
 
+def _submit_in_place(function: Callable[..., Any], *args: Any, share: str, own: bool = False) -> Future[Any]:
+    """Call a function of the app in the caller's thread too, whatever its share."""
+    return InPlace().submit(function, *args)
+
+
 class Stage:
     """One run: a side loop to be turned by hand, and what happens at which place.
 
@@ -72,6 +77,7 @@ class Stage:
         self.runtime.hub.unregister = self._wakes.discard  # type: ignore[method-assign, assignment]
         self.side = SideLoop(self.runtime, self.endpoints)
         self.side.attach(loop, InPlace())  # type: ignore[arg-type]
+        self.runtime.app_threads.submit = _submit_in_place  # type: ignore[method-assign]
         assert self.side.fanout is not None
         self.fanout = self.side.fanout
         self.epoch = self._tail().epoch
