@@ -37,8 +37,8 @@ SERVED := held proving examples static bench fuzz
 QUICKLY := $(filter-out $(SERVED:%=tests/%/) tests/typing/ tests/vectors/ tests/ledger/,$(wildcard tests/*/ tests/test_*.py))
 # Of them those that run the code in their own process, which alone can be measured.
 COVERING := $(wildcard tests/fuzz/test_parsers.py tests/fuzz/test_doors.py tests/held/test_race.py tests/held/test_failing_app.py)
-# Several processes; those that were slowest are named at the end.
-SHARED := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=15
+# Several processes, each a file at a time, as a file's tests share servers; the slowest are named at the end.
+SHARED := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15
 
 .PHONY: help demo lesson quick test test-rest test-night coverage compatible fuzz mutants check bench format reference constraints debian clean
 

@@ -15,7 +15,7 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 OWN = ["--editable", ".[dev]"]
 SERVED = ["held", "proving", "examples", "static", "bench", "fuzz"]
 """Folders of tests that start servers or browsers: as in the Makefile."""
-QUICK = ["-n", "auto", "--dist", "loadgroup", "-m", "not browser and not ledger and not slow", "-q"]
+QUICK = ["-n", "auto", "--dist", "loadfile", "-m", "not browser and not ledger and not slow", "-q"]
 
 
 @nox.session(python=PYTHONS)

@@ -72,6 +72,9 @@ def _sockets() -> set[str]:
 
 LONGEST = (
     "tests/proving/test_proving.py",
+    "tests/held/test_revoked.py",
+    "tests/held/test_access.py",
+    "tests/examples/test_board.py",
     "tests/held/test_matrix.py",
 )
 """The files that take longest begin first: otherwise one worker runs them while the others have nothing left."""
@@ -85,11 +88,9 @@ LINES = pytest.StashKey[list[str]]()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep a file's tests in one worker, where no mark says otherwise: they share servers, browsers, tables."""
+    """Give each test a bound."""
     given = item.get_closest_marker("timeout")
     item.add_marker(pytest.mark.timeout((given.args[0] if given else TIMEOUT) * SLOWER), append=False)
-    if item.get_closest_marker("xdist_group") is None:
-        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(item.config.rootpath).as_posix()))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
