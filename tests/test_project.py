@@ -19,7 +19,7 @@ MOST_LINES = {"src": 350, "js/src": 350}
 """Lines of a file, by folder."""
 MOST_LINES_ELSEWHERE = 500
 LONGER = {
-    "js/src/poller.js": 499,
+    "js/src/poller.js": 473,
 }
 """Files that are longer, and by how much they may be: to be split, and no line is added to this table."""
 MOST_NAMES = 12

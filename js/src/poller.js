@@ -2,14 +2,15 @@
 // what was read (feed.js) nor who handles it (landline.js).
 
 import { LandlineError } from "./errors.js";
-import { Places } from "./places.js";
-import { get } from "./get.js";
-import { Climber } from "./climber.js";
-import { watchCaches } from "./cache.js";
-import { readAnswer, retryAfter } from "./answer.js";
 import { Pace } from "./pace.js";
-import { MOST, Share } from "./share.js";
 import { BEAT_MS, FIRM, HELD, LEAST_MS, LINELESS, LOOP_MS, LOOP_PAUSE_MS, LOOP_POLLS, QUIET, STILL_MS, TIMER_MS, UNHELD } from "./terms.js";
+import { Climber } from "./climber.js";
+import { Places } from "./places.js";
+import { MOST, Share } from "./share.js";
+import { get } from "./get.js";
+import { readAnswer, retryAfter } from "./answer.js";
+import { Guard } from "./guard.js";
+import { watchCaches } from "./cache.js";
 
 /** @import {Env, LandlineEvent, LandlineEventMap, Status, TraceDetail, Transport} from "../../src/flask_landline/static/landline.js" */
 /** @import {Answer} from "./answer.js" */
@@ -17,7 +18,7 @@ import { BEAT_MS, FIRM, HELD, LEAST_MS, LINELESS, LOOP_MS, LOOP_PAUSE_MS, LOOP_P
 /** @import {Pushed} from "./lines.js" */
 /** @import {Hold, Settings} from "./terms.js" */
 
-export class Poller {
+export class Poller extends Guard {
   #env;
   #settings;
   #feed;
@@ -51,8 +52,6 @@ export class Poller {
   #holds = new Set();
   /** The newest poll was answered by a refusal, which only the app's author or the reader can mend. */
   #isRefused = false;
-  /** What was thrown in here. @type {Set<string>} */
-  #faults = new Set();
   #isFromCache = watchCaches();
   /** A cache was noticed. */
   #isCached = false;
@@ -79,6 +78,7 @@ export class Poller {
    * @param {(event: LandlineEvent) => void} deliver
    */
   constructor(env, settings, feed, tell, deliver) {
+    super(tell);
     this.#env = env;
     this.#settings = settings;
     this.#feed = feed;
@@ -126,45 +126,16 @@ export class Poller {
   }
 
   /**
-   * Do one turn of the loop: for a timer, an answer, a line, the page. What is thrown in it is a failure like any other,
-   * told once and tried again. The lines are dropped, as what one has brought may be lost halfway; it comes again.
-   *
-   * @param {() => void} turn
-   */
-  guard(turn) {
-    try {
-      turn();
-    } catch (cause) {
-      this.fault(cause);
-      // A browser that throws even here has the page's next event, or call, as its next turn.
-      try {
-        this.doubt();
-      } catch {}
-    }
-  }
-
-  /**
    * Do what is for the other tabs. It is a comfort: where it cannot be done, this one goes on by itself, and no more
    * speaks to the others before it begins anew: they would take what follows for all there was.
    *
    * @param {() => void} turn
    */
   sharing(turn) {
-    try {
-      turn();
-    } catch (cause) {
-      this.fault(cause);
-      try {
-        this.#share.watch(false);
-      } catch {}
+    this.guard(turn, () => {
       this.#share.leads ??= true;
-    }
-  }
-
-  /** @param {unknown} cause */
-  fault(cause) {
-    if (this.#faults.size === this.#faults.add(`${cause}`).size) return;
-    this.#tell("error", new LandlineError(`The client failed: ${cause}. Trying again.`, { code: "client", cause }));
+      this.#share.watch(false);
+    });
   }
 
   /** @param {string} problem @returns {boolean} whether it is a new one */
@@ -195,7 +166,7 @@ export class Poller {
   #plan() {
     const { reading, joining } = this.#feed;
     const { intervalMs, hiddenIntervalMs, transports, share } = this.#settings;
-    const now = this.#env.performance.now();
+    const now = this.#now;
     const isBehind = this.#holds.has("background");
     const isSome = reading.size + joining.size > 0;
     const isAwake = isSome && !LINELESS.some((why) => this.#holds.has(why));
@@ -325,13 +296,17 @@ export class Poller {
     this.#hurry();
   }
 
+  get #now() {
+    return this.#env.performance.now();
+  }
+
   get transport() {
     return this.#ladder.line ?? this.#kind;
   }
 
   /** Ask nothing for so long, by the server's word or for its sake; a longer pause is not cut short. */
   rest(ms = 0) {
-    this.#notBefore = Math.max(this.#notBefore, this.#env.performance.now() + ms);
+    this.#notBefore = Math.max(this.#notBefore, this.#now + ms);
   }
 
   #hurry() {
@@ -361,7 +336,6 @@ export class Poller {
   /** @param {boolean} isJoin @param {Pace} pace @param {Transport} transport */
   async #ask(isJoin, pace, transport) {
     const { url, timeoutMs } = this.#settings;
-    const { performance } = this.#env;
     const asking = (this.#asking = new AbortController());
     const query = this.#feed.query(isJoin);
     const holdMs = transport === "poll" ? 0 : this.#holdMs;
@@ -370,7 +344,7 @@ export class Poller {
     if (this.#isCached) query.parameters.set("_", `${this.#env.Math.random()}`);
     const address = `${url}poll?${query.parameters}`;
     const request = `GET ${address}`;
-    const startedAt = performance.now();
+    const startedAt = this.#now;
     this.#step++;
     this.#owed = false;
     this.#isJoining = isJoin;
@@ -380,7 +354,7 @@ export class Poller {
     const reply = await get(this.#env, address + query.grant, timeoutMs + holdMs, asking, this.#settings.credentials);
     if (this.#asking !== asking) return;
     const answer = readAnswer(reply, request);
-    const now = performance.now();
+    const now = this.#now;
     const ms = now - startedAt;
     this.#isCached ||= this.#isFromCache(reply, startedAt, now);
     this.trace("answer", { transport, status: reply.status, response: answer, ms });
@@ -397,7 +371,7 @@ export class Poller {
   #answered(pace, query, answer, transport, ms) {
     const { cursor, advice } = answer;
     const ladder = this.#ladder;
-    const now = this.#env.performance.now();
+    const now = this.#now;
     const random = this.#env.Math.random();
     // "Ask again at once" by an answer that brought nothing would make a loop: wrong advice, or a cache in between.
     const isMoved = cursor !== query.cursor;
@@ -465,7 +439,7 @@ export class Poller {
       return this.trace("act", { transport, action: "failed" });
     }
     // One that was to be held is a rung of the ladder: it is a failure only if a short one fails too.
-    if (isHeld) this.#ladder.demote(transport, this.#env.performance.now(), this.#env.Math.random(), retryAfterMs);
+    if (isHeld) this.#ladder.demote(transport, this.#now, this.#env.Math.random(), retryAfterMs);
     // "busy" refuses the holding; short polls still work.
     if (!isHeld || error.code !== "busy") this.rest(retryAfterMs);
     const isNew = !isHeld && this.#fail(error.message, pace);
