@@ -123,6 +123,7 @@ class Connection(Holder):
 
     def _forget_requests(self) -> None:
         """Let go of everything about requests: what is closed may wait for its last deadline for a minute."""
+        # See SECURITY.md: closed-connections-are-small
         self._requests.close()
         self._queue.clear()
         self._early = b""

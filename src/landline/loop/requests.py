@@ -81,7 +81,6 @@ class RequestParser:
     def close(self) -> None:
         """Parse nothing more, and let go of what has come in."""
         # It has this parser's methods: without this, both would stay until the garbage collector's turn.
-        # See SECURITY.md: closed-connections-are-small
         self._parser = _NO_PARSER
         self._url, self._headers, self._complete = b"", {}, []
 
