@@ -114,12 +114,21 @@ class Lock:
         self._schedule = schedule
         self._held = False
 
+    def acquire(self, blocking: bool = True) -> bool:
+        """Take the lock; False where it is held, and that is not waited for."""
+        self._schedule.point(lambda: not (blocking and self._held))
+        taken, self._held = not self._held, True
+        return taken
+
+    def release(self) -> None:
+        """Let go of the lock."""
+        self._held = False
+
     def __enter__(self) -> None:
-        self._schedule.point(lambda: not self._held)
-        self._held = True
+        self.acquire()
 
     def __exit__(self, *_: object) -> None:
-        self._held = False
+        self.release()
 
 
 class Event:

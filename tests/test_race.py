@@ -63,6 +63,7 @@ class Case:
         self.state = self.app.extensions["landline"]
         hub = self.state.hub
         hub._lock, hub._registry = schedules.Lock(self.schedule), schedules.Lock(self.schedule)
+        self.state.apps._lock = schedules.Lock(self.schedule)
         hub._clock = lambda: 0.0  # time stands still: what was fresh once is fresh for ever
         patch.setattr(hub_module, "threading", SimpleNamespace(**{**vars(threading), "Thread": self._thread}))
         stepped = SimpleNamespace(**{**vars(threading), "Event": lambda: schedules.Event(self.schedule)})
