@@ -52,6 +52,7 @@ class Site:
         app.flask.before_request(self._before)
         app.live.channel("closed").reader(self._may_read)
         app.live.channel("open")
+        app.live.channel("failing").snapshot(lambda: 1 / 0)
 
     def _before(self) -> None:
         if self.sets:
@@ -157,11 +158,8 @@ def test_cookies_come_with_a_refusal_too(
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("door", DOORS)
-def test_cookies_come_with_what_fails_after_the_app_said_yes(
-    door: str, transport: str, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.app.live.channel("state").snapshot(lambda: 1 / 0)
-    got = site.ask(door, transport, "channel=closed&channel=state")
+def test_cookies_come_with_what_fails_after_the_app_said_yes(door: str, transport: str, site: Site) -> None:
+    got = site.ask(door, transport, "channel=closed&channel=failing")
     assert (got.status, got.first["code"], got.cookies) == (503, "app-failed", COOKIES)
 
 
