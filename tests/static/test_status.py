@@ -177,7 +177,7 @@ def test_policy_that_forbids_styles_leaves_it_its_own(page: Page) -> None:
 def test_colours_for_browsers_without_light_dark_stand_out_from_either_page(scheme: str) -> None:
     """WCAG 2.2, 1.4.11: 3:1 at least. In an old engine they are looked at by test_webkit.py."""
     colours = re.findall(r"--_\w+: #(\w\w)(\w\w)(\w\w);", SCRIPT.read_text())
-    assert len(colours) == 3
+    assert len(colours) == 4
     page_luminance = luminance("rgb(255, 255, 255)" if scheme == "light" else "rgb(18, 18, 18)")
     for parts in colours:
         darker, lighter = sorted([page_luminance, luminance(f"rgb({', '.join(str(int(part, 16)) for part in parts)})")])
