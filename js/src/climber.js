@@ -6,6 +6,7 @@ import { openLine } from "./lines.js";
 
 /** @import {Env, Transport} from "../../src/flask_landline/static/landline.js" */
 /** @import {Feed, Query} from "./feed.js" */
+/** @import {credentialsFor} from "./get.js" */
 /** @import {LadderEvent} from "./ladder.js" */
 /** @import {Listener, Pushed} from "./lines.js" */
 /** @import {Share} from "./share.js" */
@@ -22,7 +23,7 @@ import { openLine } from "./lines.js";
 
 export class Climber {
   #env;
-  #url;
+  #settings;
   #feed;
   #share;
   #host;
@@ -39,18 +40,18 @@ export class Climber {
 
   /**
    * @param {Env} env
-   * @param {{url: string, proveMs: number}} settings
+   * @param {{url: string, proveMs: number, credentials?: ReturnType<typeof credentialsFor>}} settings
    * @param {Feed} feed
    * @param {Share} share
    * @param {Host} host
    */
-  constructor(env, { url, proveMs }, feed, share, host) {
+  constructor(env, settings, feed, share, host) {
     this.#env = env;
-    this.#url = url;
+    this.#settings = settings;
     this.#feed = feed;
     this.#share = share;
     this.#host = host;
-    this.ladder = this.#ladder = new Ladder(proveMs);
+    this.ladder = this.#ladder = new Ladder(settings.proveMs);
   }
 
   /**
@@ -150,7 +151,7 @@ export class Climber {
     };
     try {
       if (rung === "shared") this.#share.open(query, nonce, listener);
-      else line.close = openLine(this.#env, rung, this.#url, query, listener);
+      else line.close = openLine(this.#env, rung, this.#settings, query, listener);
     } catch (error) {
       // A content security policy forbids it, for one.
       listener.end(`${error}`);

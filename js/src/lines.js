@@ -5,6 +5,7 @@ import { parts } from "./feed.js";
 
 /** @import {Env, Transport} from "../../src/flask_landline/static/landline.js" */
 /** @import {Query} from "./feed.js" */
+/** @import {credentialsFor} from "./get.js" */
 
 /**
  * An answer as a line brings it: a hello has a nonce, and a part of an answer no cursor.
@@ -21,12 +22,12 @@ import { parts } from "./feed.js";
 /**
  * @param {Env} env
  * @param {Transport} rung "websocket" or "sse"
- * @param {string} url the prefix, absolute
+ * @param {{url: string, credentials?: ReturnType<typeof credentialsFor>}} settings the prefix, absolute; and how polls get through
  * @param {Query} query
  * @param {Listener} listener
  * @returns {() => void} closes it
  */
-export function openLine(env, rung, url, { parameters, channels, grant }, listener) {
+export function openLine(env, rung, { url, credentials }, { parameters, channels, grant }, listener) {
   // Where one is absent, its rung falls like any other that cannot be opened.
   const { WebSocket, EventSource } = /** @type {Required<Env>} */ (env);
   /** @param {string} text */
@@ -48,7 +49,7 @@ export function openLine(env, rung, url, { parameters, channels, grant }, listen
       listener.end(`closed: ${code}`, { calm: code === 1001, busy: code === 1013, pauseMs: reason * 1000 || 0 });
     return () => socket.close();
   }
-  const source = new EventSource(`${url}events?${parameters}${grant}`);
+  const source = new EventSource(`${url}events?${parameters}${grant}`, { withCredentials: credentials?.[0] === "include" });
   /** @type {{channel: string, offset: number} | undefined} what the next block is */
   let snapshot;
   /** @param {{type: string, data?: string, lastEventId?: string}} block */

@@ -5,7 +5,7 @@ import { readAnswer, retryAfter } from "./answer.js";
 import { watchCaches } from "./cache.js";
 import { Climber } from "./climber.js";
 import { LandlineError } from "./errors.js";
-import { get } from "./get.js";
+import { credentialsFor, get } from "./get.js";
 import { Pace } from "./pace.js";
 import { Share } from "./share.js";
 
@@ -16,7 +16,7 @@ import { Share } from "./share.js";
 
 /**
  * @typedef {{url: string, intervalMs: number, hiddenIntervalMs: number, hiddenAfterMs: number, timeoutMs: number,
- *   proveMs: number, transports: readonly Transport[], share: boolean}} Settings
+ *   proveMs: number, transports: readonly Transport[], share: boolean, credentials?: ReturnType<typeof credentialsFor>}} Settings
  */
 
 /**
@@ -108,6 +108,7 @@ export class Poller {
     this.#feed = feed;
     this.#tell = tell;
     this.#deliver = deliver;
+    settings.credentials = credentialsFor(env, settings.url);
     this.#share = new Share(env, settings.url, feed, this);
     this.#climber = new Climber(env, settings, feed, this.#share, this);
   }
@@ -353,7 +354,7 @@ export class Poller {
     if (!isJoin) this.#kind = transport;
     this.#showStatus();
     this.trace("ask", { transport, request });
-    const reply = await get(this.#env, address + query.grant, timeoutMs + holdMs, asking);
+    const reply = await get(this.#env, address + query.grant, timeoutMs + holdMs, asking, this.#settings.credentials);
     if (this.#asking !== asking) return;
     const answer = readAnswer(reply, request);
     const now = performance.now();

@@ -69,6 +69,7 @@ export class FakeBrowser {
     performance: { now: () => this.time },
     document: this.document,
     location: { href: "http://app.test/page" },
+    origin: "http://app.test",
     WebSocket: makeLineClass("websocket", this.lines),
     EventSource: makeLineClass("sse", this.lines),
     window: this.window,
@@ -161,11 +162,13 @@ class FakeLine {
   /** @type {((close: any) => void) | null} */
   onclose = null;
 
-  /** @param {string} kind @param {string} url @param {string} [protocol] */
-  constructor(kind, url, protocol) {
+  /** @param {string} kind @param {string} url @param {any} [options] */
+  constructor(kind, url, options) {
     this.kind = kind;
     this.url = url;
-    this.protocol = protocol;
+    this.protocol = options;
+    /** Of a stream. */
+    this.withCredentials = options?.withCredentials;
     this.query = new URL(url).searchParams;
     /** What was sent already. */
     this.at = Number((this.query.get("cursor") ?? "").split("-")[1]);
@@ -217,9 +220,9 @@ class FakeLine {
 /** @param {string} kind @param {FakeLine[]} lines */
 function makeLineClass(kind, lines) {
   return class extends FakeLine {
-    /** @param {string} url @param {string} [protocol] */
-    constructor(url, protocol) {
-      super(kind, url, protocol);
+    /** @param {string} url @param {any} [options] a socket's protocol, or a stream's options */
+    constructor(url, options) {
+      super(kind, url, options);
       lines.push(this);
     }
   };

@@ -176,7 +176,7 @@ test("a poll goes past every cache, and with nothing the server does not know", 
   await browser.advance(0);
   const { signal, ...init } = browser.last.init;
   assert.ok(signal);
-  assert.deepEqual(init, { cache: "no-store" });
+  assert.deepEqual(init, { cache: "no-store", credentials: "same-origin" });
   assert.deepEqual([...browser.last.url.searchParams.keys()], ["channel"]);
 });
 

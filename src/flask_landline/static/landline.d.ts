@@ -81,6 +81,8 @@ export interface Env {
   performance: Pick<Performance, "now"> & { getEntriesByType?(type: string): readonly object[] };
   /** For `reloadOnReset()`. Default: the global one. */
   Date?: Pick<DateConstructor, "now">;
+  /** The page's own; requests to another one carry cookies only if it is given. */
+  origin?: string;
   /** Absent outside of pages, as are `window` and `navigator`. */
   document?: { readonly visibilityState: string; readonly baseURI?: string };
   location?: { readonly href: string; reload?(): void };
@@ -90,7 +92,7 @@ export interface Env {
     onclose: ((close: any) => void) | null;
     close(): void;
   };
-  EventSource?: new (url: string) => { addEventListener(type: string, listener: (block: any) => void): void; close(): void };
+  EventSource?: new (url: string, options: { withCredentials: boolean }) => { addEventListener(type: string, listener: (block: any) => void): void; close(): void };
   /** Where it or `navigator.locks` is absent, nothing is shared between tabs. */
   BroadcastChannel?: new (name: string) => {
     onmessage: ((message: any) => void) | null;
