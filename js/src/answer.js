@@ -28,7 +28,7 @@ export function readAnswer({ status, body, why }, request) {
   const problem = body?.code ? body : undefined;
   // Without a problem document something else than Landline spoke.
   const isLong = status === 414 || request.length > LONG;
-  const long = ` Its ${request.length} characters are more than some servers take. Use several lines.`;
+  const long = ` ${request.length} characters are too many. Use several lines.`;
   const hint = problem ? "" : isLong ? long : status ? " Is the url right?" : "";
   return new LandlineError(`${request.slice(0, 300)}: ${status} ${problem?.detail ?? `${why}.`}${hint} Trying again.`, {
     code: problem?.code ?? (status ? `http-${status}` : "network"),

@@ -40,7 +40,7 @@ export class Climber {
 
   /**
    * @param {Env} env
-   * @param {{url: string, proveMs: number, credentials?: ReturnType<typeof credentialsFor>}} settings
+   * @param {{url: string, proveMs: number, credentials: ReturnType<typeof credentialsFor>}} settings
    * @param {Feed} feed
    * @param {Share} share
    * @param {Host} host

@@ -43,6 +43,12 @@ export const isBefore = (one, other) => {
   return epoch === otherEpoch && offset < otherOffset;
 };
 
+/**
+ * @param {Iterable<string>} channels
+ * @returns {URLSearchParams} that ask for them
+ */
+export const asking = (channels) => new URLSearchParams([...channels].map((channel) => ["channel", channel]));
+
 export class Feed {
   /** @type {Set<string>} */
   reading = new Set();
@@ -82,7 +88,7 @@ export class Feed {
     const cursor = from === reading ? this.cursor : this.#start;
     // In order: equal readers ask equal addresses, so that a cache in between may answer.
     const channels = [...from].sort();
-    const parameters = new URLSearchParams(channels.map((channel) => ["channel", channel]));
+    const parameters = asking(channels);
     // An empty one is a position that was lost: to be told so, and not the same as none.
     if (cursor !== null) parameters.set("cursor", cursor);
     const grant = this.#grants.get(`${channels}`) ?? "";

@@ -30,23 +30,23 @@ export const credentialsFor = ({ origin }, url) =>
  * @param {string} url
  * @param {number} timeoutMs
  * @param {AbortController} stop ends it early
- * @param {ReturnType<typeof credentialsFor>} [choices]
+ * @param {ReturnType<typeof credentialsFor>} choices
  * @returns {Promise<Reply>}
  */
-export async function get(env, url, timeoutMs, stop, choices = ["same-origin"]) {
+export async function get(env, url, timeoutMs, stop, choices) {
   /** @type {Reply} */
   const reply = { status: 0, why: "No answer" };
   const timer = env.setTimeout(() => stop.abort(`Nothing in ${timeoutMs} ms`), timeoutMs);
   try {
-    let credentials = choices[0];
+    let [credentials, other] = choices;
     const ask = () => env.fetch(url, { cache: "no-store", credentials, signal: stop.signal });
     const response = await ask().catch((error) => {
-      if (!choices[1] || stop.signal.aborted) throw error;
-      credentials = choices[1];
+      if (!other || stop.signal.aborted) throw error;
+      credentials = other;
       return ask();
     });
     reply.status = response.status;
-    if (credentials && (credentials === choices[0] || reply.status < 400)) choices.splice(0, 2, credentials);
+    if (credentials !== other || reply.status < 400) choices.splice(0, 2, /** @type {"include"} */ (credentials));
     reply.headers = response.headers;
     reply.body = await response.json();
   } catch (error) {

@@ -30,6 +30,10 @@ import { pause } from "./pace.js";
 
 // Of how many keepalives the silence ends a line (WIRE §11.4).
 const SILENT = 2;
+// A leading tab gives a sign each two seconds (poller.js); three are missing where it shows a dialog, or was suspended.
+// While the page is hidden browsers let timers, the leader's too, go off once a minute, so a line of the leader's own
+// kind of silence is what counts then.
+const SILENT_LEADER_MS = 6000;
 // A line that still gives signs after so long is a good one; phoenix.js and Engine.IO call it stable after as much.
 const STEADY_MS = 10000;
 // So many lives without getting there, one after the other, and the rung is demoted.
@@ -52,7 +56,7 @@ export class Ladder {
   #rungs = [];
   /** @type {Map<Transport, Rung>} */
   #known = new Map();
-  #silentAt = 0;
+  #signAt = 0;
   #proofDueAt = 0;
 
   /** @param {number} proveMs */
@@ -91,7 +95,7 @@ export class Ladder {
         for (const rung of [probe, line]) if (rung && !event.rungs.includes(rung)) end(rung, "withdrawn", { calm: true });
         break;
       case "timer":
-        if (line && now >= this.#silentAt) end(line, "silence");
+        if (line && now >= this.#silentAt(event.mayOpen)) end(line, "silence");
         if (probe && now >= this.#proofDueAt) end(probe, "no hello");
         if (event.mayOpen && !this.probe) {
           this.probe = this.#candidates().find((rung) => this.#rung(rung).at <= now);
@@ -105,12 +109,11 @@ export class Ladder {
         actions.push(["prove", probe, "proved"]);
         this.line = probe;
         this.probe = undefined;
-        this.#rung(probe).provedAt = now;
-        this.#silentAt = now + SILENT * this.keepaliveMs;
+        this.#rung(probe).provedAt = this.#signAt = now;
         break;
       case "sign":
         if (event.rung !== line) break;
-        this.#silentAt = now + SILENT * this.keepaliveMs;
+        this.#signAt = now;
         // Not with the first sign: a proxy that kills each line after a moment would have it tried for ever.
         // Below zero, because the life that ends some day is no short one.
         if (now - this.#rung(line).provedAt >= STEADY_MS) Object.assign(this.#rung(line), { failures: 0, shortLives: -1 });
@@ -131,7 +134,7 @@ export class Ladder {
    * @param {boolean} mayOpen
    */
   dueAt(mayOpen) {
-    let at = this.line ? this.#silentAt : Infinity;
+    let at = this.line ? this.#silentAt(mayOpen) : Infinity;
     if (this.probe) return Math.min(at, this.#proofDueAt);
     if (mayOpen) for (const rung of this.#candidates()) at = Math.min(at, this.#rung(rung).at);
     return at;
@@ -176,6 +179,11 @@ export class Ladder {
     const better = this.line ? rungs.slice(0, rungs.indexOf(this.line)) : rungs;
     const waiting = better.findIndex((rung) => !this.#rung(rung).failures);
     return waiting < 0 ? better : better.slice(0, waiting + 1);
+  }
+
+  /** @param {boolean} mayOpen */
+  #silentAt(mayOpen) {
+    return this.#signAt + (mayOpen && this.line === "shared" ? SILENT_LEADER_MS : SILENT * this.keepaliveMs);
   }
 
   /** @param {Transport} name */

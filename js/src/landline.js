@@ -1,10 +1,11 @@
 // The face: options, handlers, and what the page itself does. The loop is in poller.js.
 
-import { LandlineError } from "./errors.js";
 import { Feed } from "./feed.js";
-import { checked, readOptions, resolve } from "./options.js";
 import { Poller } from "./poller.js";
 import { makeReload } from "./reload.js";
+import { checked, readOptions, resolve } from "./options.js";
+import { LandlineError } from "./errors.js";
+import { credentialsFor } from "./get.js";
 
 /** @import {Env, Handler, LandlineEvent, LandlineEventMap, LandlineOptions} from "../../src/flask_landline/static/landline.js" */
 
@@ -35,7 +36,7 @@ export class Landline extends EventTarget {
     const { url, cursor, channels, remember, env, ...settings } = readOptions(options);
     const prefix = resolve(url, env.document?.baseURI ?? env.location?.href);
     this.#env = env;
-    this.#settings = { ...settings, url: prefix };
+    this.#settings = { ...settings, url: prefix, credentials: credentialsFor(env, prefix) };
     // Storage may be forbidden or full; then a page begins like a new one.
     this.#keep = (position) => {
       try {

@@ -22,7 +22,7 @@ import { parts } from "./feed.js";
 /**
  * @param {Env} env
  * @param {Transport} rung "websocket" or "sse"
- * @param {{url: string, credentials?: ReturnType<typeof credentialsFor>}} settings the prefix, absolute; and how polls get through
+ * @param {{url: string, credentials: ReturnType<typeof credentialsFor>}} settings the prefix, absolute; and how polls get through
  * @param {Query} query
  * @param {Listener} listener
  * @returns {() => void} closes it
@@ -49,7 +49,7 @@ export function openLine(env, rung, { url, credentials }, { parameters, channels
       listener.end(`closed: ${code}`, { calm: code === 1001, busy: code === 1013, pauseMs: reason * 1000 || 0 });
     return () => socket.close();
   }
-  const source = new EventSource(`${url}events?${parameters}${grant}`, { withCredentials: credentials?.[0] === "include" });
+  const source = new EventSource(`${url}events?${parameters}${grant}`, { withCredentials: credentials[0] === "include" });
   /** @type {{channel: string, offset: number} | undefined} what the next block is */
   let snapshot;
   /** @param {{type: string, data?: string, lastEventId?: string}} block */

@@ -22,7 +22,7 @@ const DEFAULTS = {
 };
 // Without these there is no loop. All else in `Env` may be absent.
 /** @type {(keyof Env)[]} */
-const NEEDED = ["fetch", "setTimeout", "clearTimeout", "Math", "performance"];
+const NEEDED = ["fetch", "setTimeout", "clearTimeout", "Math", "performance", "Date"];
 
 /** @param {unknown} value */
 const kindOf = (value) => (Array.isArray(value) ? "list" : typeof value);
@@ -34,7 +34,7 @@ const kindOf = (value) => (Array.isArray(value) ? "list" : typeof value);
  */
 export function readOptions(options) {
   // Text has entries too: its characters.
-  if (typeof options !== "object") throw new TypeError(`"${options}" is no object of options.`);
+  if (typeof options !== "object") checked(`${options}`, null);
   const read = { ...DEFAULTS };
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined) read[name] = checked(name, value instanceof URL ? value.href : value);

@@ -1,22 +1,24 @@
 // The loop: ask, take the answer, wait, ask again. One poll at a time, for ever. Knows when, but neither
 // what was read (feed.js) nor who handles it (landline.js).
 
-import { readAnswer, retryAfter } from "./answer.js";
-import { watchCaches } from "./cache.js";
-import { Climber } from "./climber.js";
 import { LandlineError } from "./errors.js";
-import { credentialsFor, get } from "./get.js";
+import { Places } from "./places.js";
+import { get } from "./get.js";
+import { Climber } from "./climber.js";
+import { watchCaches } from "./cache.js";
+import { readAnswer, retryAfter } from "./answer.js";
 import { Pace } from "./pace.js";
-import { Share } from "./share.js";
+import { MOST, Share } from "./share.js";
 
 /** @import {Env, LandlineEvent, LandlineEventMap, Status, TraceDetail, Transport} from "../../src/flask_landline/static/landline.js" */
 /** @import {Answer} from "./answer.js" */
 /** @import {Feed, Query} from "./feed.js" */
+/** @import {credentialsFor} from "./get.js" */
 /** @import {Pushed} from "./lines.js" */
 
 /**
  * @typedef {{url: string, intervalMs: number, hiddenIntervalMs: number, hiddenAfterMs: number, timeoutMs: number,
- *   proveMs: number, transports: readonly Transport[], share: boolean, credentials?: ReturnType<typeof credentialsFor>}} Settings
+ *   proveMs: number, transports: readonly Transport[], share: boolean, credentials: ReturnType<typeof credentialsFor>}} Settings
  */
 
 /**
@@ -33,6 +35,9 @@ const QUIET = ["closed", "hidden", "paused"];
 /** @type {Hold[]} */
 const LINELESS = [...QUIET, "away"];
 const FIRM = 2;
+// Without a request that a browser counts among the six to one host.
+/** @type {Transport[]} */
+const UNHELD = ["websocket", "poll"];
 // Advice between zero and this is taken as this.
 const LEAST_MS = 125;
 // So many polls in so short a time, all at one cursor and for nothing, are a loop.
@@ -41,8 +46,11 @@ const LOOP_MS = 500;
 const LOOP_PAUSE_MS = 10000;
 // Servers and proxies round: what part of the time granted a held poll has to be held.
 const HELD = 0.8;
-// As many as one request may ask for (WIRE §4).
-const MOST_CHANNELS = 100;
+// A page that was not heard of itself for so long has stood still: asleep, suspended, in a dialog. Phones cut what is
+// open then, without a sign.
+const STILL_MS = 5000;
+// How often a page looks whether it did, and gives a sign to other tabs.
+const BEAT_MS = 2000;
 // Longer timers overflow 32 bits in every browser, and fire at once.
 const TIMER_MS = 2e9;
 
@@ -57,7 +65,12 @@ export class Poller {
   status = "closed";
   #shown = "closed poll";
   #share;
+  #places;
   #climber;
+  #ladder;
+  /** @type {unknown} */
+  #beatTimer;
+  #lookedAt = 0;
   /** @type {Transport} of the newest poll */
   #kind = "poll";
   /** What the server offers. @type {Transport[]} */
@@ -108,9 +121,10 @@ export class Poller {
     this.#feed = feed;
     this.#tell = tell;
     this.#deliver = deliver;
-    settings.credentials = credentialsFor(env, settings.url);
     this.#share = new Share(env, settings.url, feed, this);
+    this.#places = new Places(env, this.sharing.bind(this));
     this.#climber = new Climber(env, settings, feed, this.#share, this);
+    this.#ladder = this.#climber.ladder;
   }
 
   /**
@@ -120,13 +134,15 @@ export class Poller {
   join(channel) {
     const { own } = this.#share;
     // One too many would have all of them refused.
-    if (own.size >= MOST_CHANNELS && !own.has(channel)) {
-      const message = `"${channel}": a line reads ${MOST_CHANNELS} channels. Use another one.`;
+    if (own.size >= MOST && !own.has(channel)) {
+      const message = `"${channel}": a line reads ${MOST} channels. Use several lines.`;
       throw new LandlineError(message, { code: "too-many-channels" });
     }
     // What is read for another tab only has no snapshot for this page: it leads no more, and begins anew.
     if (this.#feed.reading.has(channel) && !own.has(channel)) this.sharing(() => this.#share.watch(false));
     own.add(channel);
+    // Nor does it lead those whose channels no longer fit beside its own.
+    if (this.#share.isTooMuch) this.sharing(() => this.#share.watch(false));
     this.read(channel);
   }
 
@@ -218,21 +234,29 @@ export class Poller {
     const { intervalMs, hiddenIntervalMs, transports, share } = this.#settings;
     const now = this.#env.performance.now();
     const isBehind = this.#holds.has("background");
-    const mayOpen = this.#isAnswered && !isBehind && !this.#main.failures && this.#notBefore <= now;
-    const isWanted = reading.size > 0 && !LINELESS.some((why) => this.#holds.has(why));
+    const isSome = reading.size + joining.size > 0;
+    const isAwake = isSome && !LINELESS.some((why) => this.#holds.has(why));
+    const isWanted = isAwake && reading.size > 0;
     // Others shall not get what a choosy page has chosen for itself, the slow polls of a hidden one, or, where what
     // they want together is refused, nothing.
-    const isFit = transports.length > 3 && !this.#main.failures && !(isBehind && !this.#climber.ladder.line);
-    this.sharing(() => this.#share.watch(isWanted && share && isFit));
+    const mayShare = share && transports.length > 3;
+    const isFit = !this.#main.failures && !(isBehind && !this.#ladder.line);
+    this.#beat(isAwake);
+    this.sharing(() => {
+      this.#share.watch(isWanted && mayShare && isFit, isBehind);
+      this.#places.watch(isWanted && !(mayShare && this.#env.navigator?.locks));
+    });
+    // While the browser decides who leads, what is open stays.
+    const mayOpen = this.#isAnswered && this.#share.leads !== undefined && !isBehind && !this.#main.failures && this.#notBefore <= now;
     if (this.#climber.watch(isWanted, mayOpen, this.#rungs())) this.#main.hurry();
     this.#showStatus();
     this.#env.clearTimeout(this.#timer);
-    if (this.#asking || !(reading.size || joining.size)) return;
-    const isPushed = this.#climber.ladder.line && !this.#owed;
+    if (this.#asking || !isSome) return;
+    const isPushed = this.#ladder.line && !this.#owed;
     const everyMs = Math.max(LEAST_MS, this.#adviceMs, intervalMs, isBehind ? hiddenIntervalMs : 0);
     const isJoin = reading.size > 0 && joining.size > 0 && (isPushed || this.#joins.dueAt(everyMs) <= this.#main.dueAt(everyMs));
     const isShort = isJoin || isPushed || this.#owed || isBehind || !this.#holdMs;
-    const kind = isShort ? "poll" : this.#climber.ladder.polling(now);
+    const kind = isShort ? "poll" : this.#ladder.polling(now);
     const pace = isJoin ? this.#joins : this.#main;
     const dueAt = Math.max(this.#notBefore, pace.dueAt(kind === "poll" ? everyMs : LEAST_MS));
     const waitMs = Math.max(0, Math.ceil(dueAt - now));
@@ -263,9 +287,52 @@ export class Poller {
 
   /** @returns {Transport[]} what may be opened now, best first */
   #rungs() {
-    const { leads } = this.#share;
-    const rungs = this.#offered.filter((rung) => this.#settings.transports.includes(rung));
-    return leads ? rungs : leads === false ? ["shared", ...rungs] : [];
+    const { transports } = this.#settings;
+    const rungs = this.#offered.filter((rung) => transports.includes(rung) && (this.#places.mayHold || UNHELD.includes(rung)));
+    return this.#share.leads === false ? ["shared", ...rungs] : rungs;
+  }
+
+  /**
+   * Each two seconds, while something is asked for: did the page stand still, and a sign for other tabs.
+   *
+   * @param {boolean} isWanted
+   */
+  #beat(isWanted) {
+    if (isWanted === !!this.#beatTimer) return;
+    this.#env.clearTimeout(this.#beatTimer);
+    this.#beatTimer = undefined;
+    if (!isWanted) return;
+    // What came before does not matter: nothing was open.
+    this.#lookedAt = this.#env.Date.now();
+    this.#tick();
+  }
+
+  #tick() {
+    const beat = () => {
+      // Begun anew by the next plan, if it cannot go on.
+      this.#beatTimer = undefined;
+      this.#tick();
+      // The timers of a hidden page are late as a rule; it is looked at when it is shown.
+      if (!this.#holds.has("background")) this.#look();
+      this.sharing(() => this.#share.beat());
+      if (this.#places.beat()) this.offer();
+    };
+    this.#beatTimer = this.#env.setTimeout(() => this.guard(beat), BEAT_MS);
+  }
+
+  /**
+   * Trust nothing that was open before, if the page stood still since the last look. The wall clock says so: in a sleep
+   * of the machine timers and the monotonic clock may stand still as well, and nothing is late.
+   *
+   * @param {boolean} [isDoubtful] trust nothing in any case
+   */
+  #look(isDoubtful) {
+    const before = this.#lookedAt;
+    this.#lookedAt = this.#env.Date.now();
+    if (!isDoubtful && this.#lookedAt - before < STILL_MS) return;
+    this.#cut();
+    this.#climber.restart();
+    this.wake(true);
   }
 
   /**
@@ -280,7 +347,11 @@ export class Poller {
     if (why === "background") {
       this.#env.clearTimeout(this.#awayTimer);
       if (on) this.#awayTimer = this.#env.setTimeout(() => this.guard(() => this.halt("away", true)), this.#settings.hiddenAfterMs);
-      else this.halt("away", false);
+      else {
+        // The leader may be hidden since, and has to be asked whether it is still there.
+        this.#look(this.transport === "shared");
+        this.halt("away", false);
+      }
     }
     if (why === "closed") this.#env.clearTimeout(this.#awayTimer);
     if (on) this.plan();
@@ -293,13 +364,13 @@ export class Poller {
    * @param {boolean} isElsewhere what was learned of another network is worth nothing
    */
   wake(isElsewhere) {
-    if (!this.#climber.ladder.line) this.#isAnswered = false;
-    if (isElsewhere) this.#climber.ladder.forget();
+    if (!this.#ladder.line) this.#isAnswered = false;
+    if (isElsewhere) this.#ladder.forget();
     this.#hurry();
   }
 
   get transport() {
-    return this.#climber.ladder.line ?? this.#kind;
+    return this.#ladder.line ?? this.#kind;
   }
 
   /** Ask nothing for so long, by the server's word or for its sake; a longer pause is not cut short. */
@@ -326,7 +397,7 @@ export class Poller {
   /** @param {boolean} isPollDue the line is another, or none */
   changed(isPollDue) {
     // At most one reader delivers: the line has taken over. Joins go on, they bring what no line does.
-    if (this.#climber.ladder.line && !this.#isJoining) this.#cut();
+    if (this.#ladder.line && !this.#isJoining) this.#cut();
     if (isPollDue) this.#hurry();
     else this.plan();
   }
@@ -379,7 +450,7 @@ export class Poller {
    */
   #answered(pace, query, answer, transport, ms) {
     const { cursor, advice } = answer;
-    const { ladder } = this.#climber;
+    const ladder = this.#ladder;
     const now = this.#env.performance.now();
     const random = this.#env.Math.random();
     // "Ask again at once" by an answer that brought nothing would make a loop: wrong advice, or a cache in between.
@@ -418,7 +489,7 @@ export class Poller {
    */
   take(query, answer, transport) {
     const { reset, advice, data } = answer;
-    const isPush = transport === this.#climber.ladder.line;
+    const isPush = transport === this.#ladder.line;
     // What was pushed is a step, unless it is only a sign of life.
     const isStep = !isPush || data?.length || reset;
     if (isPush && isStep) {
@@ -450,14 +521,20 @@ export class Poller {
    */
   #failed(pace, error, retryAfterMs, transport) {
     const isHeld = transport === "long-poll";
+    // What only all tabs together are refused is no failure of this page: it asks for its own, and for others after a pause.
+    if (error.status >= 400 && !retryAfterMs && this.#share.shed()) {
+      this.#ladder.forget();
+      pace.hurry();
+      return this.trace("act", { transport, action: "failed" });
+    }
     // One that was to be held is a rung of the ladder: it is a failure only if a short one fails too.
-    if (isHeld) this.#climber.ladder.demote(transport, this.#env.performance.now(), this.#env.Math.random(), retryAfterMs);
+    if (isHeld) this.#ladder.demote(transport, this.#env.performance.now(), this.#env.Math.random(), retryAfterMs);
     // "busy" refuses the holding; short polls still work.
     if (!isHeld || error.code !== "busy") this.rest(retryAfterMs);
     const isNew = !isHeld && this.#fail(error.message, pace);
     if (isHeld) pace.hurry();
     // Too many polls are no refusal of what was asked for.
-    else if (pace === this.#main) this.#isRefused = !!error.problem && /^4(?!29)/.test(`${error.status}`);
+    else if (pace === this.#main) this.#isRefused = !!error.problem && error.status < 500 && error.status !== 429;
     this.#showStatus();
     if (isNew) this.#tell("error", error);
     this.trace("act", { transport, action: "failed" });
@@ -469,7 +546,7 @@ export class Poller {
     const { transport } = this;
     const isQuiet = this.#holds.has("closed") || this.#holds.has("paused") || !(reading.size || joining.size);
     const down = this.#main.failures && (this.#isRefused ? "closed" : "offline");
-    const own = this.#climber.ladder.line ? "live" : isQuiet ? "closed" : down || "polling";
+    const own = this.#ladder.line ? "live" : isQuiet ? "closed" : down || "polling";
     const status = transport === "shared" ? this.#share.status : own;
     if (`${status} ${transport}` === this.#shown) return;
     this.#shown = `${status} ${transport}`;

@@ -30,20 +30,20 @@ export function makeReload(env, prefix, start, closed, tell) {
 
   /** @returns {number | undefined} how long to wait yet; undefined: for ever */
   function decide() {
-    const now = (env.Date ?? Date).now();
+    const now = env.Date.now();
     try {
       // In here, as it is the look at it that throws where storage is forbidden.
       const { sessionStorage } = env;
-      const [at, ...positions] = (sessionStorage?.getItem(key) ?? "").split(" ");
+      const [at, ...positions] = (sessionStorage?.getItem(key) ?? "").split(",");
       // "start" and "now" are no positions: a page may come with them again and again.
       if (start?.includes("-") && positions.includes(start)) return;
       // By the size of the difference: a clock that was set back would stop it for as long.
       const waitMs = (start === "" ? LEAST_LOST_MS : LEAST_MS) - Math.abs(now - Number(at));
-      if (waitMs <= 0) /** @type {Storage} */ (sessionStorage).setItem(key, [now, start, ...positions].filter(Boolean).slice(0, KEPT).join(" "));
+      if (waitMs <= 0) /** @type {Storage} */ (sessionStorage).setItem(key, `${[now, start, ...positions].filter(Boolean).slice(0, KEPT)}`);
       return waitMs;
     } catch {
-      const [how] = /** @type {any[]} */ (env.performance.getEntriesByType?.("navigation") ?? []);
-      return how?.type === "reload" ? undefined : 0;
+      // 1: reloaded.
+      return env.performance.navigation?.type === 1 ? undefined : 0;
     }
   }
 

@@ -3,10 +3,16 @@
 // proved by a hello with their nonce, fallen from when it ends or falls silent. So nothing hangs on a tab that closes,
 // freezes or crashes: the others go on from where they are, and the browser gives the lock to one of them.
 //
+// Only tabs that are seen wait for the lock, and a leader that is hidden hands it on, as browsers suspend hidden pages
+// without a word: when it is hidden, and when one that is seen asks it. It does so by asking for the lock anew, behind
+// those that wait, so if there are none it has it again. Until the browser has answered it keeps its own line, but
+// neither serves nor passes on: there are never two that lead.
+//
 // A leader takes a follower on only if it has all that came after the follower's cursor. So each tab keeps the newest
 // events it was told, and for each channel a floor: the offset after which it has them all.
 
-import { isBefore, parts } from "./feed.js";
+import { asking, isBefore, parts } from "./feed.js";
+import { Pace } from "./pace.js";
 
 /** @import {Env, LandlineEvent, Status} from "../../src/flask_landline/static/landline.js" */
 /** @import {Feed, Query} from "./feed.js" */
@@ -29,8 +35,11 @@ import { isBefore, parts } from "./feed.js";
 
 // Events kept for tabs that come back after a poll of their own, or under a new leader.
 const KEPT = 100;
-// Channels read for all tabs together: as many as one request may ask for (WIRE §4).
-const MOST = 100;
+// Channels read for one tab, or for all tabs together: as many as one request may ask for (WIRE §4).
+export const MOST = 100;
+// The longest address of a request for all tabs together is 3,500, below what servers and proxies take (gunicorn 4,094,
+// many a proxy 4,096). This is it without what comes behind the channels: a cursor, a nonce and a grant.
+const LONGEST = 3200;
 
 export class Share {
   /** Whether this tab has lines of its own; undefined until the browser has said so. @type {boolean | undefined} */
@@ -49,12 +58,19 @@ export class Share {
   /** While this tab takes part. @type {InstanceType<NonNullable<Env["BroadcastChannel"]>> | undefined} */
   #bus;
   #quit = new AbortController();
+  /** Gives the lock back, to ask for it anew. @type {((value: true) => void) | undefined} */
+  #release;
+  #isHidden = false;
+  /** Whether those who follow have missed something, were this tab to lead (on). */
+  #isGap = true;
   /** @type {LandlineEvent[]} */
   #recent = [];
   /** @type {Map<string, number>} */
   #floors = new Map();
   /** What follows the leader, and from where. @type {{nonce: string, listener: Listener, from: number, isProved?: boolean} | undefined} */
   #line;
+  /** When to read again for other tabs what was refused to all of them together. */
+  #pace = new Pace();
 
   /**
    * @param {Env} env
@@ -74,12 +90,15 @@ export class Share {
    * Take part, or not. Where the browser has no locks, or the page is not a secure one, each tab leads.
    *
    * @param {boolean} isWanted
+   * @param {boolean} [isHidden]
    */
-  watch(isWanted) {
-    // What has the locks has the channel too.
-    const { BroadcastChannel, navigator } = /** @type {Required<Env>} */ (this.#env);
-    const locks = navigator?.locks;
-    if (!locks || isWanted === !!this.#bus) return;
+  watch(isWanted, isHidden = this.#isHidden) {
+    const isOther = isHidden !== this.#isHidden;
+    this.#isHidden = isHidden;
+    if (isOther && this.leads) this.#handOn();
+    // Not to be given the lock while it is hidden.
+    if (isOther && this.leads === false) isHidden ? this.#quit.abort() : this.#ask();
+    if (!this.#env.navigator?.locks || isWanted === !!this.#bus) return;
     this.#quit.abort();
     if (!isWanted) {
       // A leader need not say that it goes: who gets the lock does.
@@ -90,27 +109,41 @@ export class Share {
       this.#theirs.clear();
       return this.prune();
     }
-    const { signal } = (this.#quit = new AbortController());
-    this.#bus = new BroadcastChannel(this.#name);
+    // What has the locks has the channel too; but it may be forbidden, in Firefox where cookies are.
+    this.#bus = new /** @type {Required<Env>} */ (this.#env).BroadcastChannel(this.#name);
     this.#bus.onmessage = ({ data }) => this.#host.sharing(() => this.#hear(data));
-    /** @param {boolean} [leads] */
+    this.leads = undefined;
+    this.#ask();
+  }
+
+  /** Ask the browser for the lead; if another tab has it, wait for it. */
+  #ask() {
+    const { locks } = /** @type {Required<NonNullable<Env["navigator"]>>} */ (this.#env.navigator);
+    const { signal } = (this.#quit = new AbortController());
+    /** @param {boolean} leads */
     const become = (leads) => {
       if (signal.aborted) return;
       this.leads = leads;
+      // Who followed this one follows another.
+      if (!leads) {
+        this.#theirs.clear();
+        this.#isGap = true;
+      }
+      this.prune();
       this.#host.plan();
     };
-    this.leads = undefined;
-    /** @param {{ifAvailable: true} | {signal: AbortSignal}} how */
+    /** @param {{ifAvailable: true} | {signal: AbortSignal}} how @returns {Promise<unknown>} */
     const request = (how) =>
       locks
         .request(this.#name, how, (lock) => {
           become(!!lock);
-          if (!lock) request({ signal });
+          if (!lock && !this.#isHidden) request({ signal });
           if (!lock || signal.aborted) return;
           // Those who followed another poll now, and come back.
-          this.#tell({ end: "leader" });
-          return new Promise((release) => (signal.onabort = release));
+          if (this.#isGap) this.#tell({ end: "leader" });
+          return new Promise((release) => (signal.onabort = this.#release = release));
         })
+        .then((wasMine) => wasMine && !signal.aborted && request({ ifAvailable: true }))
         .catch(() => become(true));
     request({ ifAvailable: true });
   }
@@ -125,6 +158,46 @@ export class Share {
   open({ channels, cursor }, nonce, listener) {
     this.#line = { nonce, listener, from: parts(cursor)[1] };
     this.#tell({ id: this.#id, channels, cursor, nonce });
+  }
+
+  /** Let another tab lead, if this one is hidden, and there is one that is seen and waits for it. */
+  #handOn() {
+    const release = this.#isHidden && this.#release;
+    if (!release) return;
+    this.leads = undefined;
+    this.#release = undefined;
+    this.#isGap = false;
+    release(true);
+    return true;
+  }
+
+  /** A sign for those who follow; a leader that shows a dialog gives none. */
+  beat() {
+    if (this.leads && this.#theirs.size) this.#tell({});
+  }
+
+  /** Whether all tabs together want more than one request may ask for. */
+  get isTooMuch() {
+    const wanted = this.prune();
+    return this.#theirs.size > 0 && (wanted.size > MOST || `${this.#name}${asking(wanted)}`.length > LONGEST);
+  }
+
+  /**
+   * Read for no other tab what this page does not want itself.
+   *
+   * @returns {boolean} whether there was anything
+   */
+  shed() {
+    if (!this.#isMore) return false;
+    this.#pace.failed("", this.#env.performance.now(), this.#env.Math.random());
+    this.#theirs.clear();
+    this.prune();
+    this.#tell({ end: "refused" });
+    return true;
+  }
+
+  get #isMore() {
+    return this.prune().size > this.own.size;
   }
 
   /** Read no more what no tab wants; return what is wanted. */
@@ -164,6 +237,7 @@ export class Share {
       if (offset > (floors.get(channel) ?? Infinity)) floors.set(channel, offset);
     }
     if (this.leads) this.#tell(reset ? { end: "reset" } : { data, cursor });
+    else if (reset || data[0]) this.#isGap = true;
   }
 
   /** @param {Message} message */
@@ -174,7 +248,7 @@ export class Share {
   /** @param {Message} message */
   #hear({ id, channels = [], to, end, status, data, cursor, nonce }) {
     // Other followers are the leader's business.
-    if (id) return this.leads && this.#serve(id, channels, cursor, nonce);
+    if (id) return channels[0] ? this.leads && this.#serve(id, channels, cursor, nonce) : this.#lose(id);
     const line = this.#line;
     if (!line || (to ? to !== line.nonce : !line.isProved && !end)) return;
     this.status = status ?? "polling";
@@ -185,15 +259,25 @@ export class Share {
     line.listener.take({ data: data?.filter(({ offset }) => offset > line.from), cursor: isOld ? null : cursor, nonce: to });
   }
 
+  /** @param {string} id of a follower that is gone; the others need not know */
+  #lose(id) {
+    this.#theirs.delete(id);
+    this.prune();
+    this.#host.plan();
+  }
+
   /**
    * @param {string} id
-   * @param {string[]} channels none: the follower is gone
+   * @param {string[]} channels
    * @param {string | null} [cursor]
    * @param {string} [nonce]
    */
   #serve(id, channels, cursor, nonce) {
+    // Only a tab that is seen asks. It hears when another one leads.
+    if (this.#handOn()) return;
     this.#theirs.set(id, channels);
-    const isTooMuch = this.prune().size > MOST && this.#theirs.delete(id);
+    const isTooMuch = (this.isTooMuch || (this.#isMore && this.#pace.dueAt(0) > this.#env.performance.now())) && this.#theirs.delete(id);
+    this.prune();
     const [epoch, from] = parts(cursor);
     const here = this.#feed.cursor;
     const isBehind = epoch !== parts(here)[0] || channels.some((channel) => from < (this.#floors.get(channel) ?? Infinity));

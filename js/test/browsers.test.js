@@ -20,6 +20,7 @@ const lowest = LOWEST.map((browser) => /** @type {[string, number]} */ ([/^[a-z]
 
 /** Names that are passed over, and why. @type {Record<string, string>} */
 const KNOWN = {
+  BroadcastChannel: "where the browser has none, windows are not counted; where it has locks, it has this too",
   locks: "where the browser has none, nothing is shared between tabs",
   request: "of navigator.locks",
   token: "of the wire",

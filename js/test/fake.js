@@ -27,6 +27,8 @@ const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 export class FakeBrowser {
   time = 1000;
+  /** How much further the wall clock is: what the machine slept. */
+  slept = 0;
   /** What Math.random gives. */
   luck = 0;
   /** @type {Ask[]} */
@@ -67,6 +69,7 @@ export class FakeBrowser {
     clearTimeout: (/** @type {number} */ timer) => void this.#timers.delete(timer),
     Math: { random: () => this.luck },
     performance: { now: () => this.time },
+    Date: { now: () => Date.UTC(2026, 0) + this.time + this.slept },
     document: this.document,
     location: { href: "http://app.test/page" },
     origin: "http://app.test",
@@ -95,9 +98,15 @@ export class FakeBrowser {
     this.time = end;
   }
 
-  /** The lid is shut: time passes and no timer fires until it is open again. @param {number} ms */
-  async sleep(ms) {
+  /** The page stands still: time passes and no timer fires until it goes on. @param {number} ms */
+  async stall(ms) {
     this.time += ms;
+    await this.advance(0);
+  }
+
+  /** The lid is shut: the wall clock alone goes on, and timers have as long to go as before. @param {number} ms */
+  async sleep(ms) {
+    this.slept += ms;
     await this.advance(0);
   }
 

@@ -343,7 +343,7 @@ test("hidden for a moment, the line stays; shown after long, poll and climb", as
   const fake = await start();
   socket(fake).hello();
   await fake.browser.show("hidden");
-  await fake.browser.advance(20000);
+  await fake.browser.advance(4000);
   await fake.browser.show("visible");
   assert.equal(fake.line.status, "live");
   assert.equal(fake.browser.asked.length, 1);
@@ -369,12 +369,65 @@ test("paused, poll() is one short poll; resumed, poll and climb", async () => {
   assert.equal(fake.browser.lines.length, 2);
 });
 
-test("after a sleep the line is not trusted: poll at once", async () => {
+for (const [seenMs, hiddenMs = 0] of [[0, 6000], [1000, 6000], [9000, 6000], [1000, 20000], [1000, 28000]]) {
+  test(`seen for ${seenMs} ms, shown again after ${hiddenMs}: the line from before is not trusted, though it was not closed`, async () => {
+    const fake = await start();
+    const before = socket(fake);
+    before.hello();
+    await fake.browser.advance(seenMs ?? 0);
+    await fake.browser.show("hidden");
+    await fake.browser.advance(hiddenMs);
+    assert.ok(!before.closed);
+    await fake.browser.show("visible");
+    assert.ok(before.closed);
+    assert.equal(fake.line.status, "polling");
+    assert.equal(fake.browser.last.at, fake.browser.time);
+    await fake.browser.advance(0);
+    socket(fake).hello();
+    assert.equal(fake.line.status, "live");
+  });
+}
+
+// A page stands still in a dialog or suspended; in a machine's sleep the monotonic clock may stand still as well.
+for (const how of /** @type {("stall" | "sleep")[]} */ (["stall", "sleep"])) {
+  test(`after a ${how} the line is not trusted, whatever it says: poll within two seconds`, async () => {
+    const fake = await start();
+    const before = socket(fake);
+    before.hello();
+    await fake.browser.advance(1000);
+    await fake.browser[how](3600000);
+    // What was on its way before is no sign that it works.
+    before.event(event("orders", 10));
+    await fake.browser.advance(1000);
+    assert.ok(before.closed);
+    assert.equal(fake.browser.asked.length, 2);
+    socket(fake).hello();
+    assert.equal(fake.line.status, "live");
+    await fake.browser.advance(20000);
+    assert.equal(fake.browser.open.length, 1);
+  });
+}
+
+test("a timer that is a little late is no sleep, nor is a clock that was set back", async () => {
   const fake = await start();
   socket(fake).hello();
-  await fake.browser.sleep(3600000);
-  assert.equal(fake.browser.asked.length, 2);
-  assert.deepEqual(fake.trace.filter(({ phase }) => phase === "fall").map((detail) => /** @type {any} */ (detail).why), ["silence"]);
+  for (const ms of [2900, -3600000]) {
+    await fake.browser.sleep(ms);
+    await fake.browser.advance(4000);
+    socket(fake).tell({ data: null, cursor: null });
+  }
+  assert.equal(fake.browser.lines.length, 1);
+});
+
+test("a hidden page's timers are late as a rule: it keeps its line", async () => {
+  const fake = await start({ hiddenAfterMs: 3600000 });
+  socket(fake).hello();
+  await fake.browser.show("hidden");
+  for (let minute = 0; minute < 5; minute++) {
+    await fake.browser.stall(25000);
+    socket(fake).tell({ data: null, cursor: null });
+  }
+  assert.equal(fake.browser.lines.length, 1);
 });
 
 test("a better rung that may be tried from now on does not end the line", async () => {

@@ -242,11 +242,29 @@ test("paused stays paused, whatever the page does", async () => {
 
 test("after a sleep the page asks once, not for all it missed", async () => {
   const { browser } = await start();
-  await browser.sleep(8 * 3600000);
+  await browser.stall(8 * 3600000);
   assert.equal(browser.asked.length, 2);
   await browser.advance(2000);
   assert.equal(browser.asked.length, 3);
 });
+
+// What was asked before is as dead as a line, but only its time limit would end it.
+for (const how of /** @type {("sleep" | "hide")[]} */ (["sleep", "hide"])) {
+  test(`a poll that was under way before a page stood still (${how}) is given up`, async () => {
+    const { browser, told } = await start();
+    browser.script = [{ hang: true }];
+    await browser.advance(2000);
+    assert.equal(browser.atOnce, 1);
+    if (how === "hide") await browser.show("hidden");
+    await browser.sleep(60000);
+    if (how === "hide") await browser.show("visible");
+    await browser.advance(2000);
+    assert.equal(browser.mostAtOnce, 1);
+    assert.equal(browser.atOnce, 0);
+    assert.ok(browser.asked.length >= 3);
+    assert.ok(told.every(([type]) => type !== "error"));
+  });
+}
 
 test("a frozen page has nothing under way, and polls at once when it thaws", async () => {
   const { browser } = await start();

@@ -76,7 +76,7 @@ test("handlers are never called for nothing new", async () => {
   await browser.advance(60000);
   assert.equal(browser.asked.length, 31);
   assert.deepEqual(got, []);
-  assert.equal(browser.timers, 1, "the next poll's is the only timer left");
+  assert.equal(browser.timers, 2, "the next poll's, and the one that looks for a sleep");
 });
 
 test("never two polls at once, whatever is called", async () => {

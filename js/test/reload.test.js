@@ -16,7 +16,7 @@ class Tab {
     setItem: (/** @type {string} */ key, /** @type {string} */ value) => void (this.kept[key] = value),
   };
   /** How the page that is open was loaded, as browsers say it. */
-  type = "navigate";
+  type = 0;
   loads = 0;
   luck = 0.5;
 
@@ -39,13 +39,13 @@ class Tab {
       Object.assign(browser.env, { Date: { now: () => begun + browser.time - 1000 } });
       Object.defineProperty(browser.env, "sessionStorage", { get: () => this.storage });
       Object.assign(browser.env.location, { reload: () => (after ??= browser.time - 1000) });
-      Object.assign(browser.env.performance, { getEntriesByType: () => [{ type: this.type }] });
+      Object.assign(browser.env.performance, { navigation: { type: this.type } });
     });
     fake.line.reloadOnReset();
     fake.follow("orders");
     for (let passed = 0; passed < ms && after === undefined; passed += 100) await fake.browser.advance(100);
     this.clock = begun + (after ?? ms) + 200;
-    this.type = after === undefined ? "navigate" : "reload";
+    this.type = after === undefined ? 0 : 1;
     await fake.browser.fire("pagehide");
     fake.line.close();
     return { after, fake };

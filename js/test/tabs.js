@@ -25,6 +25,10 @@ export class Origin {
   buses = new Set();
   /** What a tab is given for its browser. */
   wrap = (/** @type {any} */ env) => env;
+  transports = TRANSPORTS;
+  time = 0;
+  /** Whether pages have Web Locks: those over plain http do not. */
+  isSecure = true;
 
   /** @param {Partial<LandlineOptions>} [options] @param {string[]} [channels] */
   open(options, channels = ["orders"]) {
@@ -40,19 +44,44 @@ export class Origin {
     for (const tab of this.tabs) for (const line of tab.browser.open) this.push(tab, line);
   }
 
+  keepalive() {
+    const cursor = `${this.epoch}-${this.log.length}`;
+    for (const tab of this.tabs) {
+      for (const line of tab.browser.open) {
+        if (line.proved) this.underWay.push({ tab, arrive: () => line.closed || line.tell({ data: null, cursor }) });
+      }
+    }
+  }
+
+  /** The server's answer to a line that is opened. @param {Tab} tab @param {any} line */
+  accept(tab, line) {
+    if (line.closed) return;
+    const cursor = line.query.get("cursor");
+    const { data } = this.read(line.query.getAll("channel"), cursor);
+    line.proved = true;
+    // Who has missed nothing is told the log's end.
+    line.tell({ data: null, cursor: data ? cursor : `${this.epoch}-${this.log.length}`, nonce: line.query.get("nonce") });
+    line.at = Number((cursor ?? "").split("-")[1]);
+    this.push(tab, line);
+  }
+
   /** All that is new for a line, as one frame. @param {Tab} tab @param {any} line */
   push(tab, line) {
-    if (!line.proved || line.kind !== "websocket") return;
+    if (!line.proved) return;
     const cursor = `${this.epoch}-${line.at}`;
     const { data, ...body } = this.read(line.query.getAll("channel"), cursor, Infinity);
     if (!data) return;
     line.at = this.log.length;
-    this.underWay.push({ tab, arrive: () => line.closed || line.tell({ data, ...body }) });
+    const arrive = () => {
+      if (line.kind === "websocket") line.closed || line.tell({ data, ...body });
+      else for (const event of data) line.closed || line.event(event);
+    };
+    this.underWay.push({ tab, arrive });
   }
 
   /** @param {string[]} channels @param {string | null} cursor @param {number} [limit] */
   read(channels, cursor, limit = PAGE) {
-    const advice = { interval: 2, hold: 20, transports: TRANSPORTS };
+    const advice = { interval: 2, hold: 20, transports: this.transports };
     const here = `${this.epoch}-${this.log.length}`;
     if (!cursor) return { data: null, cursor: here, advice };
     const [epoch, from] = cursor.split("-");
@@ -91,6 +120,8 @@ export class Origin {
   async advance(ms) {
     await this.calm();
     for (let passed = 0; passed < ms; passed += 250) {
+      this.time += 250;
+      if (this.time % 10000 === 0) this.keepalive();
       for (const tab of this.tabs) if (!tab.isGone) await tab.browser.advance(250);
       await this.calm();
     }
@@ -171,43 +202,32 @@ export class Tab {
     mock.method(console, "error", () => {});
     this.origin = origin;
     const { browser } = this;
+    browser.slept = origin.time;
     browser.luck = (0.137 * (origin.tabs.length + 1)) % 1;
     const tab = this;
     const fetch = (/** @type {string} */ href, /** @type {RequestInit} */ init) => this.#fetch(href, init);
     /** @type {any} */
     const env = browser.env;
     Object.assign(env, { fetch });
-    env.navigator.locks = {
-      request: (/** @type {string} */ name, /** @type {any} */ how, /** @type {any} */ callback) => origin.request(tab, name, how, callback),
-    };
+    /** @type {(name: string, how: any, callback: any) => Promise<unknown>} */
+    const request = (name, how, callback) => origin.request(tab, name, how, callback);
+    if (origin.isSecure) env.navigator.locks = { request };
     env.BroadcastChannel = class extends Bus {
       /** @param {string} name */
       constructor(name) {
         super(tab, name);
       }
     };
-    const { WebSocket } = env;
-    env.WebSocket = class extends WebSocket {
-      /** @param {string} url @param {string} protocol */
-      constructor(url, protocol) {
-        super(url, protocol);
-        /** @type {any} */
-        const line = this;
-        origin.underWay.push({
-          tab,
-          arrive: () => {
-            if (line.closed) return;
-            const cursor = line.query.get("cursor");
-            const { data } = origin.read(line.query.getAll("channel"), cursor);
-            line.proved = true;
-            // Who has missed nothing is told the log's end.
-            line.tell({ data: null, cursor: data ? cursor : `${origin.epoch}-${origin.log.length}`, nonce: line.query.get("nonce") });
-            line.at = Number((cursor ?? "").split("-")[1]);
-            origin.push(tab, line);
-          },
-        });
-      }
-    };
+    for (const kind of ["WebSocket", "EventSource"]) {
+      const Line = env[kind];
+      env[kind] = class extends Line {
+        /** @param {string} url @param {any} options */
+        constructor(url, options) {
+          super(url, options);
+          origin.underWay.push({ tab, arrive: () => origin.accept(tab, this) });
+        }
+      };
+    }
     this.line = new Landline({ url: "/landline/", cursor: `${origin.epoch}-${origin.log.length}`, env: origin.wrap(env), ...options });
     this.line.addEventListener("error", (error) => this.errors.push(/** @type {CustomEvent} */ (error).detail.code));
   }

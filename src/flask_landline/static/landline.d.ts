@@ -78,9 +78,9 @@ export interface Env {
   setTimeout(callback: () => void, ms: number): unknown;
   clearTimeout(timer: any): void;
   Math: Pick<Math, "random">;
-  performance: Pick<Performance, "now"> & { getEntriesByType?(type: string): readonly object[] };
-  /** For `reloadOnReset()`. Default: the global one. */
-  Date?: Pick<DateConstructor, "now">;
+  performance: Pick<Performance, "now"> & { readonly navigation?: { readonly type: number } };
+  /** It goes on while the machine sleeps, which `performance` may not. */
+  Date: Pick<DateConstructor, "now">;
   /** The page's own; requests to another one carry cookies only if it is given. */
   origin?: string;
   /** Absent outside of pages, as are `window` and `navigator`. */
@@ -93,7 +93,7 @@ export interface Env {
     close(): void;
   };
   EventSource?: new (url: string, options: { withCredentials: boolean }) => { addEventListener(type: string, listener: (block: any) => void): void; close(): void };
-  /** Where it or `navigator.locks` is absent, nothing is shared between tabs. */
+  /** Where it or `navigator.locks` is absent, nothing is shared between tabs; without locks it counts a page's windows. */
   BroadcastChannel?: new (name: string) => {
     onmessage: ((message: any) => void) | null;
     postMessage(message: unknown): void;
