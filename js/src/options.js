@@ -7,7 +7,8 @@
 
 /** An option has the type of its default; `cursor` is text. @type {Record<string, any>} */
 const DEFAULTS = {
-  url: new URL(".", import.meta.url).href,
+  // By hand, as a script from a Blob has an address that nothing is relative to.
+  url: import.meta.url.replace(/[^/]*(\?.*)?$/, ""),
   cursor: null,
   channels: [],
   intervalMs: 0,

@@ -9,50 +9,13 @@ import { watchCaches } from "./cache.js";
 import { readAnswer, retryAfter } from "./answer.js";
 import { Pace } from "./pace.js";
 import { MOST, Share } from "./share.js";
+import { BEAT_MS, FIRM, HELD, LEAST_MS, LINELESS, LOOP_MS, LOOP_PAUSE_MS, LOOP_POLLS, QUIET, STILL_MS, TIMER_MS, UNHELD } from "./terms.js";
 
 /** @import {Env, LandlineEvent, LandlineEventMap, Status, TraceDetail, Transport} from "../../src/flask_landline/static/landline.js" */
 /** @import {Answer} from "./answer.js" */
 /** @import {Feed, Query} from "./feed.js" */
-/** @import {credentialsFor} from "./get.js" */
 /** @import {Pushed} from "./lines.js" */
-
-/**
- * @typedef {{url: string, intervalMs: number, hiddenIntervalMs: number, hiddenAfterMs: number, timeoutMs: number,
- *   proveMs: number, transports: readonly Transport[], share: boolean, credentials: ReturnType<typeof credentialsFor>}} Settings
- */
-
-/**
- * Why nothing is asked. `hidden`: in the back/forward cache or on the way there. `background`: hidden, but there,
- * and asking more slowly; `away`: for so long that a line is not worth its while.
- *
- * @typedef {"closed" | "hidden" | "paused" | "background" | "away"} Hold
- */
-
-// In these nothing is asked. In the first FIRM a poll under way is given up too, and they hold when poll() was called.
-/** @type {("closed" | "hidden" | "paused")[]} */
-const QUIET = ["closed", "hidden", "paused"];
-// In these no line is kept.
-/** @type {Hold[]} */
-const LINELESS = [...QUIET, "away"];
-const FIRM = 2;
-// Without a request that a browser counts among the six to one host.
-/** @type {Transport[]} */
-const UNHELD = ["websocket", "poll"];
-// Advice between zero and this is taken as this.
-const LEAST_MS = 125;
-// So many polls in so short a time, all at one cursor and for nothing, are a loop.
-const LOOP_POLLS = 5;
-const LOOP_MS = 500;
-const LOOP_PAUSE_MS = 10000;
-// Servers and proxies round: what part of the time granted a held poll has to be held.
-const HELD = 0.8;
-// A page that was not heard of itself for so long has stood still: asleep, suspended, in a dialog. Phones cut what is
-// open then, without a sign.
-const STILL_MS = 5000;
-// How often a page looks whether it did, and gives a sign to other tabs.
-const BEAT_MS = 2000;
-// Longer timers overflow 32 bits in every browser, and fire at once.
-const TIMER_MS = 2e9;
+/** @import {Hold, Settings} from "./terms.js" */
 
 export class Poller {
   #env;
@@ -262,11 +225,7 @@ export class Poller {
     const waitMs = Math.max(0, Math.ceil(dueAt - now));
     const holds = this.#owed ? QUIET.slice(0, FIRM) : QUIET;
     const held = holds.find((why) => this.#holds.has(why)) ?? (isPushed && !isJoin && "live");
-    const ask = () => this.#ask(isJoin, pace, kind).catch((cause) =>
-      this.guard(() => {
-        throw cause;
-      }),
-    );
+    const ask = () => this.#ask(isJoin, pace, kind).catch((cause) => this.guard(() => { throw cause; }));
     if (!held) this.#timer = this.#env.setTimeout(ask, Math.min(waitMs, TIMER_MS));
     if (this.#step) this.trace("wait", { transport: this.transport, waitMs: held ? null : waitMs, why: held || pace.why });
   }
@@ -335,10 +294,7 @@ export class Poller {
     this.wake(true);
   }
 
-  /**
-   * @param {Hold} why
-   * @param {boolean} on
-   */
+  /** @param {Hold} why @param {boolean} on */
   halt(why, on) {
     if (on === this.#holds.has(why)) return;
     this.#holds[on ? "add" : "delete"](why);
@@ -402,11 +358,7 @@ export class Poller {
     else this.plan();
   }
 
-  /**
-   * @param {boolean} isJoin
-   * @param {Pace} pace
-   * @param {Transport} transport
-   */
+  /** @param {boolean} isJoin @param {Pace} pace @param {Transport} transport */
   async #ask(isJoin, pace, transport) {
     const { url, timeoutMs } = this.#settings;
     const { performance } = this.#env;
@@ -441,13 +393,7 @@ export class Poller {
     else this.plan();
   }
 
-  /**
-   * @param {Pace} pace
-   * @param {Query} query
-   * @param {Answer} answer
-   * @param {Transport} transport
-   * @param {number} ms it took
-   */
+  /** @param {Pace} pace @param {Query} query @param {Answer} answer @param {Transport} transport @param {number} ms it took */
   #answered(pace, query, answer, transport, ms) {
     const { cursor, advice } = answer;
     const ladder = this.#ladder;
@@ -482,11 +428,7 @@ export class Poller {
     this.take(query, answer, transport);
   }
 
-  /**
-   * @param {Query} query
-   * @param {Pushed} answer
-   * @param {Transport} transport
-   */
+  /** @param {Query} query @param {Pushed} answer @param {Transport} transport */
   take(query, answer, transport) {
     const { reset, advice, data } = answer;
     const isPush = transport === this.#ladder.line;
@@ -513,12 +455,7 @@ export class Poller {
     if (isOther || (isPush && isStep)) this.plan();
   }
 
-  /**
-   * @param {Pace} pace
-   * @param {LandlineError} error
-   * @param {number} retryAfterMs
-   * @param {Transport} transport
-   */
+  /** @param {Pace} pace @param {LandlineError} error @param {number} retryAfterMs @param {Transport} transport */
   #failed(pace, error, retryAfterMs, transport) {
     const isHeld = transport === "long-poll";
     // What only all tabs together are refused is no failure of this page: it asks for its own, and for others after a pause.
@@ -555,11 +492,7 @@ export class Poller {
     this.#tell("status", { status, transport });
   }
 
-  /**
-   * @template {TraceDetail["phase"]} Phase
-   * @param {Phase} phase
-   * @param {Omit<Extract<TraceDetail, {phase: Phase}>, "step" | "phase">} detail
-   */
+  /** @template {TraceDetail["phase"]} Phase @param {Phase} phase @param {Omit<Extract<TraceDetail, {phase: Phase}>, "step" | "phase">} detail */
   trace(phase, detail) {
     this.#tell("trace", { step: this.#step, phase, ...detail });
   }
