@@ -1,6 +1,7 @@
 // Several tabs of one origin, and a server with a log. Nothing arrives by itself: answers, pushes and words between tabs
 // wait until a test lets them through, so that all orders can be tried.
 
+import assert from "node:assert/strict";
 import { mock } from "node:test";
 import { FakeBrowser, Landline } from "./fake.js";
 
@@ -273,3 +274,22 @@ export class Tab {
 }
 
 const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+/** @param {Origin} origin */
+export function checkAll({ tabs, log }) {
+  for (const [index, { got, from, isGone }] of tabs.entries()) {
+    if (isGone) continue;
+    for (const [channel, offsets] of got) {
+      const due = log.flatMap((name, at) => (name === channel && at >= (from.get(channel) ?? 0) ? [at + 1] : []));
+      assert.deepEqual(offsets, due, `tab ${index} on ${channel}`);
+    }
+  }
+}
+
+/** @param {number} count @param {string[]} [channels] */
+export async function openTabs(count, channels) {
+  const origin = new Origin();
+  const tabs = Array.from({ length: count }, () => origin.open({}, channels));
+  await origin.advance(2500);
+  return { origin, tabs };
+}
