@@ -98,7 +98,7 @@ def test_answer_to_a_listed_origin_may_be_read_with_cookies_and_is_cached_for_it
     assert dict(answer) == {
         "Access-Control-Allow-Origin": "https://app.example.org",
         "Access-Control-Allow-Credentials": "true",
-        "Access-Control-Expose-Headers": "Landline-Interval, Landline-Hold, Retry-After, ETag",
+        "Access-Control-Expose-Headers": "Landline-Interval, Landline-Hold, Retry-After, ETag, Date",
         "Vary": "Origin",
     }
     for other in ({}, {"origin": "https://evil.example"}):

@@ -18,7 +18,7 @@ Headers = tuple[tuple[str, str], ...]
 _FORM = re.compile(r"([a-z][a-z0-9+.-]*)://(\*\.)?([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([0-9]+))?")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _LABEL = "[a-z0-9_-]+"
-_EXPOSED = (("Access-Control-Expose-Headers", "Landline-Interval, Landline-Hold, Retry-After, ETag"),)
+_EXPOSED = (("Access-Control-Expose-Headers", "Landline-Interval, Landline-Hold, Retry-After, ETag, Date"),)
 PREFLIGHT_AGE = 600
 """Seconds for which a browser need not ask again whether it may ask."""
 _EMBEDDED = ("object", "embed")

@@ -14,8 +14,8 @@ const LASTING_MS = 1000;
 /** @type {Status[]} */
 const STATUSES = ["live", "polling", "offline", "closed"];
 
-// Not by colour alone: a full mark, a ring, a bar, a square. Nothing moves, so there is nothing to reduce. The first colours suit
-// light and dark pages alike, for browsers without light-dark() (Safari before 17.5).
+// Not by colour alone: a full mark, a ring, a bar, a square. Nothing moves, so there is nothing to reduce. The first
+// colours suit light and dark pages alike, for browsers without light-dark() (Safari before 17.5).
 const CSS = `
   :host { --_live: #1f8a52; --_polling: #a46c00; --_offline: #d9473c; --_closed: #7d8288; }
   @supports (color: light-dark(#000, #fff)) {
