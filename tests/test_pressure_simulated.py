@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from flask_landline.pressure import FILL, STEP, STRETCH, TURN, Load, Pressure
-from flask_landline.sideloop import RETURN_RATE, RETURN_WITHIN
+from flask_landline.returning import RETURN_RATE, RETURN_WITHIN
 
 INTERVAL, HOLD = 2.0, 20.0
 PROCESSES, CAPACITY = 50, 1000.0

@@ -36,6 +36,7 @@ class Resting(Forkable, Protocol):
         """Carry on; called in the thread that forked, also when the fork failed."""
 
 
+_inherited: list[object] = []
 _objects: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _resting: weakref.WeakSet[Resting] = weakref.WeakSet()
 
@@ -49,6 +50,11 @@ def register_resting(item: Resting) -> None:
     """Like `register`, and have it rest during every fork from now on."""
     register(item)
     _resting.add(item)
+
+
+def keep(item: object) -> None:
+    """Keep what was a parent's for as long as this child lives: collecting a loop would close its descriptors."""
+    _inherited.append(item)
 
 
 def let_go(sock: socket.socket) -> None:

@@ -27,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from . import access_log, forks
+from .asking import SourceAsking
 from .channel import RESERVED
 from .cursor import Cursor
 from .errors import LogError, Refusal
@@ -38,18 +39,14 @@ from .line import Line
 from .outlet import prepare
 from .protocol.websocket import Incoming
 from .reading import PAGE_EVENTS, Reading, page
+from .returning import RETURN_LEAST, RETURN_WITHIN, spread
+from .signs import Signs
 from .state import State
 from .wheel import TICK, Wheel
 from .wire import Hold, Wire
 
 RETRY_PAUSE = 1.0
 """Seconds between two tries to read a log that cannot be read; held lines wait meanwhile."""
-RETURN_RATE = 500
-"""Lines a second that are asked to come back when this process ends: a new one opens some thousands a second."""
-RETURN_LEAST = 0.1
-"""Seconds after which a line that ends is asked to come back at the earliest."""
-RETURN_WITHIN = 2.0
-"""Seconds over which few lines are asked to come back: long enough for a server that restarts."""
 LEAVE_WITHIN = 2.0
 """Seconds in which a process that ends says goodbye to its lines; slow readers are then cut."""
 
@@ -85,7 +82,7 @@ class SideLoop:
         for line in self._lines:
             forks.let_go(line.sock)  # else the client would wait for this process too
         if self._loop is not None:
-            _inherited.append(self._loop)
+            forks.keep(self._loop)
         self._lock = threading.Lock()
         self._admitted = 0
         self._thread: threading.Thread | None = None
@@ -96,10 +93,9 @@ class SideLoop:
         """Who else lives in the loop, and must leave with it."""
         self._feeds = Feeds()
         self._position: Cursor | None = None
-        self._asking = self._retrying = False
-        self._sign: tuple[object, bytes] = (None, b"")
-
-    # From any thread
+        self._asking = SourceAsking(self._state.sources, self._feeds, self.call, self.spawn)
+        self._retrying = False
+        self._signs = Signs(self._wire)
 
     @property
     def full(self) -> bool:
@@ -298,13 +294,17 @@ class SideLoop:
         """
         try:
             closed = {feed for feed in self._feeds if self._state.apps.closes(feed.hold.items)}
-            revoked = [line for line in self._lines if line.open and (line.feed in closed or self._is_revoked(line))]
+            revoked = [
+                line
+                for line in self._lines
+                if line.open and (line.feed in closed or self._state.gate.is_revoked(line.grant))
+            ]
         except LogError as error:
             self._hub.warn("Held lines wait until the log can say which grants are revoked.", error)
             self._retry_later()
             return False
         for line in revoked:
-            self._say_goodbye(line, max(RETURN_WITHIN, len(revoked) / RETURN_RATE))
+            self._say_goodbye(line, spread(len(revoked)))
         return True
 
     async def _without_closed(self, hold: Hold, lines: list[Line], *, ask_log: bool) -> list[Line]:
@@ -318,11 +318,8 @@ class SideLoop:
         closed = await self.call(lambda: {grant for grant in grants if is_closed(grant)})
         for line in lines:
             if line.open and line.grant in closed:
-                self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
+                self._say_goodbye(line, spread(len(lines)))
         return [line for line in lines if line.grant not in closed]
-
-    def _is_revoked(self, line: Line) -> bool:
-        return self._state.gate.is_revoked(line.grant)
 
     def _retry_later(self) -> None:
         assert self._loop is not None
@@ -346,7 +343,7 @@ class SideLoop:
         try:
             if self._state.apps.closes(hold.items):
                 for line in lines:
-                    self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
+                    self._say_goodbye(line, spread(len(lines)))
                 return True
         except LogError:
             return False  # reading on for them finds the same, and waits
@@ -360,9 +357,7 @@ class SideLoop:
             line.away = False
         if lines:
             self._feeds.join(hold, lines)
-            if not self._asking and any(_has_source(item) for item in hold.items):
-                self._asking = True
-                self.spawn(self._ask_sources())
+            self._asking.ensure(hold.items)
         return True
 
     def _read_on(self, hold: Hold, lines: list[Line], cursor: Cursor) -> None:
@@ -385,9 +380,9 @@ class SideLoop:
                 await asyncio.sleep(RETRY_PAUSE)
                 continue
             except Refusal:
-                # A snapshot failed. The clients still stand before the reset, and their next polls are told.
+                # A snapshot failed. The clients stand before the reset, and their next polls say why.
                 for line in lines:
-                    self._say_goodbye(line, max(RETURN_WITHIN, len(lines) / RETURN_RATE))
+                    self._say_goodbye(line, spread(len(lines)))
                 return
             if reading.has_news:
                 self._tell_some(hold, lines, reading, snapshots)
@@ -419,15 +414,6 @@ class SideLoop:
                 line.finish(data)
             else:
                 line.write(data)
-
-    async def _ask_sources(self) -> None:
-        """Ask the sources of what the lines read, when each is due, for as long as there are any."""
-        try:
-            while items := {item.name: item for feed in self._feeds for item in feed.hold.items if _has_source(item)}:
-                due = await self.call(self._state.sources.ask, list(items.values()))
-                await asyncio.sleep(due)
-        finally:
-            self._asking = False
 
     def ended(self, line: Line, reason: str) -> None:
         """Count a line out."""
@@ -467,16 +453,9 @@ class SideLoop:
             self._say_goodbye(line, RETURN_LEAST)  # grants end at times of their own: nobody has to be spread
         else:
             if line.feed is not None and self._position is not None:
-                line.write(self._keepalive(line, self._position, now))
+                line.write(self._signs.of(line, self._position, now))
             line.written = now
             self._look_at(line, self._due(line))
-
-    def _keepalive(self, line: Line, position: Cursor, now: float) -> bytes:
-        """Return a sign of life; made once for all equal lines of one turn of the wheel."""
-        key = (line.transport, line.transports, position, now)
-        if self._sign[0] != key:
-            self._sign = key, line.transport.keepalive(position, self._wire.advice(line.transports), time.time())
-        return self._sign[1]
 
     def _answer(self, line: Line) -> None:
         """Answer a long poll that nothing came for; its cursor stays, unless the window has left it behind."""
@@ -493,9 +472,9 @@ class SideLoop:
         """Say goodbye to everybody, spread over as long as those who follow need to take them in."""
         for guest in self.guests:
             guest.leave()
-        spread = max(RETURN_WITHIN, len(self._lines) / RETURN_RATE)
-        for line in list(self._lines):
-            self._say_goodbye(line, spread)
+        lines = list(self._lines)
+        for line in lines:
+            self._say_goodbye(line, spread(len(lines)))
         assert self._loop is not None
         self._loop.call_later(LEAVE_WITHIN, self._stop)
         self.spawn(self._stop_when_empty())
@@ -518,11 +497,3 @@ class SideLoop:
         for guest in self.guests:
             guest.leave()
         self._loop.stop()
-
-
-_inherited: list[object] = []
-"""Loops of a parent process: collecting one would close descriptors that the parent's still uses."""
-
-
-def _has_source(item: Any) -> bool:
-    return item.channel.source_function is not None

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from flask_landline.sideloop import RETURN_LEAST
+from flask_landline.returning import RETURN_LEAST
 from websockets.exceptions import ConnectionClosed
 
 from tests.held.readers import READERS, Reader

@@ -18,7 +18,8 @@ from ..protocol.poll import LongPoll
 from ..protocol.problem import problem
 from ..protocol.sse import stream_head
 from ..reading import Reading
-from ..sideloop import RETRY_PAUSE, RETURN_LEAST
+from ..returning import RETURN_LEAST
+from ..sideloop import RETRY_PAUSE
 from ..state import State
 from ..wire import Hold, Wire
 from .send import send
