@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -278,7 +279,10 @@ def test_one_left_of_many_is_the_same_whether_collected_or_not(collected: bool, 
         live.publish("orders", 1)
 
 
-def test_closing_ends_what_serves_an_app_and_another_ones_app_is_refused(app: App, tmp_path: Path) -> None:
+def test_closing_ends_what_serves_an_app_and_another_ones_app_is_refused(
+    make_app: Callable[..., App], tmp_path: Path
+) -> None:
+    app = make_app(hold=3600.0)
     app.live.channel("orders")
     with pytest.raises(UsageError, match="does not serve app 'stranger'"):
         app.live.close(make_flask(tmp_path, "stranger"))
@@ -287,7 +291,8 @@ def test_closing_ends_what_serves_an_app_and_another_ones_app_is_refused(app: Ap
         until(lambda: bool(app.flask.wsgi_app._threads._held), 10.0, "a held poll")  # type: ignore[attr-defined]
         app.live.close(app.flask)
 
-    held, _ = in_threads(lambda: app.poll("orders", wait="20", threads=True), close)
+    # It would be held for longer than any thread of a test may take.
+    held, _ = in_threads(lambda: app.poll("orders", wait="3600", threads=True), close)
     assert held.json["data"] is None
     with app.flask.app_context():
         assert app.live.publish("orders", 1).offset == 1  # a closed log opens anew

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from ... import forks
 from ...errors import LogError
 from ...loop.deadlines import RETURN_LEAST
+from ...loop.thread import LEAVE_WITHIN
 from ...protocol.poll import LongPoll
 from ...protocol.problem import problem
 from ...protocol.sse import stream_head
@@ -88,6 +89,9 @@ class BlockingHolds:
         self._hints: dict[threading.Event, _Held | None] = {}
         self._looking = False
         self._ending = False
+        self._closed = 0
+        """How often this was closed: what is held since before the last time ends."""
+        self._ended = threading.Condition(self._lock)
 
     @property
     def taken(self) -> float:
@@ -121,9 +125,19 @@ class BlockingHolds:
         start_response(head.status, head.headers)
         return _Body(self._stream(subscription, held), lambda: self._end(held, "left" if self._ending else "gone"))
 
+    def close(self) -> None:
+        """Answer what is held, and wait a moment until it is: the log is closed next. Later requests are held anew."""
+        with self._lock:
+            self._closed += 1
+            for hint in self._hints:
+                hint.set()
+            # Bounded: a client that does not read may keep a greenlet from ending.
+            self._ended.wait_for(lambda: not self._held, LEAVE_WITHIN)
+
     def _end(self, held: _Held, reason: str) -> None:
         with self._lock:
             self._held -= 1
+            self._ended.notify_all()
         self._endpoints.limits.release(held.remote)
         seconds, subscription = self._clock() - held.began, held.subscription
         self._runtime.observers.closed(
@@ -185,7 +199,8 @@ class BlockingHolds:
         if grant is not None:
             until = min(until, self._services.clock() + self._runtime.authorizer.seconds_left(grant))
         keepalive = math.inf if subscription.transport.ends else self._runtime.config.keepalive
-        return Terms(until, keepalive, lambda: self._ending)
+        closed = self._closed
+        return Terms(until, keepalive, lambda: self._ending or self._closed != closed)
 
     def _drive(
         self, subscription: Subscription, terms: Terms, hint: threading.Event

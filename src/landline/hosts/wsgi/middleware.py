@@ -60,6 +60,7 @@ class WireMiddleware:
         runtime.closing.append(self.sideloop.close)
         self._threads = BlockingHolds(runtime, self._endpoints, runtime.config.held_threads)
         self._greenlets = BlockingHolds(runtime, self._endpoints, self.sideloop.budget, is_ending=takeover.is_ending)
+        runtime.closing += [self._threads.close, self._greenlets.close]
         self._endpoints.meter.observe = lambda: (max(self.sideloop.taken, self._greenlets.taken), self.sideloop.lag)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
