@@ -173,6 +173,8 @@ class CatchingUp:
         if step.why == "answered" and step.reading is not None:
             self._fanout.send_to(subscription, requests, step.reading, step.snapshots)
         else:  # a snapshot failed: clients still stand before the reset, and their next polls say why
+            for held in requests:
+                self.done(held)  # nothing reads for it any more, so its connection may go on after the answer
             self._fanout.say_goodbye(requests)
 
     async def _with_room(
