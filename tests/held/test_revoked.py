@@ -335,7 +335,7 @@ def test_request_held_in_place_is_sent_nothing_of_what_comes_after(
                 while not self.is_set:
                     held.pass_time()
 
-        stepped = SimpleNamespace(Event=Hint, Lock=threading.Lock, Thread=threading.Thread)
+        stepped = SimpleNamespace(**{**vars(threading), "Event": Hint})
         monkeypatch.setattr(places_module, "threading", stepped)
         monkeypatch.setattr(detach, "is_greenlet", lambda _: greenlet)
         held.app.wsgi_app._greenlets._is_ending = None  # type: ignore[attr-defined]
