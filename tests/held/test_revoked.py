@@ -304,7 +304,10 @@ class Held:
         environ = EnvironBuilder(path=path, query_string=query).get_environ()
         environ["wsgi.multithread"] = True
         body, _, _ = run_wsgi_app(self.app.wsgi_app, environ)
-        return b"".join(body)
+        try:
+            return b"".join(body)
+        finally:
+            getattr(body, "close", lambda: None)()  # as a server does: the place is free then
 
 
 @pytest.mark.parametrize("greenlet", [False, True], ids=["thread", "greenlet"])
