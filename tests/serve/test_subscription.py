@@ -91,6 +91,8 @@ def steps(
                 answer = may
         except (LogError, Refusal) as raised:
             error = raised
+        if isinstance(step, Finish):
+            assert next(running, None) is None  # nothing comes after it
         if isinstance(step, (Wait, Finish)):
             return seen
 
