@@ -183,6 +183,14 @@ def test_log_that_fails_pauses_a_stream_and_answers_a_poll() -> None:
 
 
 @pytest.mark.parametrize(
+    ("terms", "why"),
+    [(Terms(ends=0.0, sources=False), "over"), (Terms(leaving=lambda: True, sources=False), "leaving")],
+)
+def test_log_that_fails_keeps_no_stream_beyond_its_time(terms: Terms, why: str) -> None:
+    assert steps(Process(FULL), terms=terms)[-1] == Finish(why)
+
+
+@pytest.mark.parametrize(
     ("terms", "due", "until"),
     [
         (Terms(sources=False), 1.0, math.inf),

@@ -209,6 +209,10 @@ def progress(followed: Followed, services: Services, terms: Terms, position: Pos
             if followed.ends and not terms.patient:
                 yield Finish("failed", error=error)
                 return
+            why = _over(services, terms)
+            if why:  # a log that fails keeps no reader beyond its time
+                yield Finish(why)
+                return
             yield Pause(RETRY_PAUSE, error)
             continue
         except Refusal as refusal:
@@ -247,6 +251,11 @@ def _why(reading: Reading, followed: Followed, services: Services, terms: Terms)
     """Return why a reader ends with what was read now; empty if it goes on."""
     if reading.has_news and followed.ends:
         return "answered"
+    return _over(services, terms)
+
+
+def _over(services: Services, terms: Terms) -> str:
+    """Return why a reader's time is up, whatever there is to read; empty if it is not."""
     if services.clock() >= terms.ends:
         return "over"
     return "leaving" if terms.leaving() else ""

@@ -245,6 +245,7 @@ class BlockingHolds:
                 if isinstance(step, Pause):
                     self._runtime.hub.warn("A held connection waits until it can be sent more.", step.error)
                     hint.wait(step.seconds)
+                    hint.clear()  # else it would be set for as long as the log fails, and nothing would pause
                 else:
                     yield from held.handing(self._render(subscription, step))
                     held.sent += len(step.reading.events) if isinstance(step, Send) else 0
